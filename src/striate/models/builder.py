@@ -1,0 +1,24 @@
+"""How a network's function is made from its class and its config."""
+
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from torch import nn
+
+P = ParamSpec("P")
+C = TypeVar("C")
+M = TypeVar("M", bound=nn.Module)
+
+
+def builder(name: str, network: Callable[[C], M], config: Callable[P, C]) -> Callable[P, M]:
+    """The function `name` that takes the config's fields as keywords and builds the network."""
+
+    def build(*args: P.args, **kwargs: P.kwargs) -> M:
+        return network(config(*args, **kwargs))
+
+    build.__name__ = build.__qualname__ = name
+    build.__module__ = network.__module__
+    build.__doc__ = f"{network.__doc__}"
+    build.__signature__ = inspect.signature(config)  # type: ignore[attr-defined]
+    return build

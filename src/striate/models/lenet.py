@@ -1,0 +1,138 @@
+"""LeNet-5 with its original connection table."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from striate.geometry import Window
+from striate.models.builder import builder
+
+# Table I of the paper: the maps of the second stage (columns) that each map of the third layer (rows) reads.
+_C3_SOURCES = (
+    *((i, (i + 1) % 6, (i + 2) % 6) for i in range(6)),
+    *((i, (i + 1) % 6, (i + 2) % 6, (i + 3) % 6) for i in range(6)),
+    *((i, i + 1, (i + 3) % 6, (i + 4) % 6) for i in range(3)),
+    tuple(range(6)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeNet5Config:
+    """What can be chosen in a LeNet-5.
+
+    Args:
+        in_channels: channels of the picture.
+        num_classes: classes to tell apart.
+        input_size: height and width of the picture in pixels, at least 12 each.
+        activation: the non-linearity; "tanh" is the paper's.
+        pooling: the 2x2 reduction after each bank of filters; "average" is nearest to the paper's.
+        dropout: probability of dropping a unit before each of the last two linear layers.
+
+    Example:
+        >>> LeNet5Config(num_classes=26).num_classes
+        26
+    """
+
+    in_channels: int = 1
+    num_classes: int = 10
+    input_size: tuple[int, int] = (28, 28)
+    activation: Literal["tanh", "relu"] = "tanh"
+    pooling: Literal["average", "max"] = "average"
+    dropout: float = 0.0
+
+
+def _last_size(size: int) -> int:
+    """Places of the last pooling's maps along one axis."""
+    if size < 12:
+        raise ValueError(f"lenet5 needs pictures of at least 12x12 pixels, got a side of {size}")
+    for window in (Window(5, padding=2), Window(2, 2), Window(5), Window(2, 2)):
+        size = window.output_size(size)
+    return size
+
+
+class _C3(nn.Module):
+    """The third layer: a 5x5 convolution with one kernel for each link of the connection table."""
+
+    links: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        flat = [to * 6 + source for to, sources in enumerate(_C3_SOURCES) for source in sources]
+        self.register_buffer("links", torch.tensor(flat), persistent=False)
+        self.weight = nn.Parameter(torch.empty(len(flat), 5, 5))
+        self.bias = nn.Parameter(torch.empty(16))
+        for link, to in enumerate(index // 6 for index in flat):
+            bound = 1 / math.sqrt(25 * len(_C3_SOURCES[to]))
+            nn.init.uniform_(self.weight[link], -bound, bound)
+            nn.init.uniform_(self.bias[to], -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        dense = self.weight.new_zeros(16 * 6, 5, 5).index_copy(0, self.links, self.weight)
+        return F.conv2d(input, dense.view(16, 6, 5, 5), self.bias)
+
+
+class LeNet5(nn.Module):
+    """LeNet-5: three banks of 5x5 filters, two poolings and two linear layers.
+
+    The first bank pads by 2, so that a 28x28 picture is seen as the paper's 32x32. The third layer follows the paper's
+    connection table: each of its 16 maps reads 3, 4 or 6 of the 6 maps below, 60 links in all. As in most later
+    versions, poolings have no coefficients of their own and the output layer is linear, not Gaussian.
+
+    Sizes for 1x28x28: 6x28x28, 6x14x14, 16x10x10, 16x5x5, 120x1x1, 84, 10. Parameters: 60,806 (156 + 1,516 + 48,120
+    + 10,164 + 850). The last bank covers its whole input, whatever the size of the picture.
+
+    Args:
+        config: what can be chosen; see `LeNet5Config`.
+
+    Raises:
+        ValueError: if the picture is too small for the network or an option is out of its range.
+
+    Source:
+        LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proceedings of
+        the IEEE 86(11), 1998, section II.B and table I.
+
+    Example:
+        >>> network = LeNet5(LeNet5Config())
+        >>> network(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+        >>> sum(parameter.numel() for parameter in network.parameters())
+        60806
+    """
+
+    def __init__(self, config: LeNet5Config) -> None:
+        super().__init__()
+        self.config = config
+        height, width = (_last_size(size) for size in config.input_size)
+        activation = {"tanh": nn.Tanh, "relu": nn.ReLU}[config.activation]
+        pooling = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}[config.pooling]
+        self.c1 = nn.Conv2d(config.in_channels, 6, 5, padding=2)
+        self.c3 = _C3()
+        self.c5 = nn.Conv2d(16, 120, (height, width))
+        self.f6 = nn.Linear(120, 84)
+        self.output = nn.Linear(84, config.num_classes)
+        self.activation = activation()
+        self.pooling = pooling(2)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Scores of the classes.
+
+        Args:
+            input: pictures `(N, in_channels, *input_size)`.
+
+        Returns:
+            Scores before the softmax, `(N, num_classes)`.
+        """
+        s2 = self.pooling(self.activation(self.c1(input)))
+        s4 = self.pooling(self.activation(self.c3(s2)))
+        c5 = self.activation(self.c5(s4)).flatten(1)
+        f6 = self.activation(self.f6(self.dropout(c5)))
+        scores: Tensor = self.output(self.dropout(f6))
+        return scores
+
+
+lenet5 = builder("lenet5", LeNet5, LeNet5Config)
