@@ -1,0 +1,37 @@
+"""The command `striate`: one file a subcommand, each importing what it needs only when it runs."""
+
+import os
+import sys
+
+import typer
+
+from striate.cli import evaluate, predict, resume, runs, train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="striate",
+    help="The convolution library for PyTorch: train, resume, evaluate and ask networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("resume")(resume.resume)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("runs")(runs.runs)
+
+
+def main() -> None:
+    """Run the command; a user's mistake becomes one line and status 2, unless STRIATE_TRACEBACK is set."""
+    try:
+        app()
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("STRIATE_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
