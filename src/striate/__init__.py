@@ -2,6 +2,10 @@
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from striate import data, geometry, models, training
 
 __version__ = "0.1.0"
 

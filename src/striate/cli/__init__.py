@@ -25,7 +25,13 @@ app.command("runs")(runs.runs)
 
 
 def main() -> None:
-    """Run the command; a user's mistake becomes one line and status 2, unless STRIATE_TRACEBACK is set."""
+    """Run the command; a user's mistake becomes one line and status 2, unless STRIATE_TRACEBACK is set.
+
+    Raises:
+        ValueError: if STRIATE_TRACEBACK is set.
+        TypeError: likewise.
+        OSError: likewise.
+    """
     try:
         app()
     except (ValueError, TypeError, OSError) as error:

@@ -20,7 +20,13 @@ def runs(folder: Annotated[Path, Argument(help="Folder that holds run folders.")
     table = Table("run", "network", "data", "epochs", "best val", "test", "state")
     for row in found:
         table.add_row(
-            row.name, row.model, row.source, f"{row.epochs_done}/{row.epochs}", _percent(row.val), _percent(row.test), row.state
+            row.name,
+            row.model,
+            row.source,
+            f"{row.epochs_done}/{row.epochs}",
+            _percent(row.val),
+            _percent(row.test),
+            row.state,
         )
     Console().print(table)
 

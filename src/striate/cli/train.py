@@ -1,26 +1,25 @@
 """`striate train`: from labelled pictures to a trained network."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
+if TYPE_CHECKING:
+    from striate.data import Augmentation
+
 
 def train(
-    source: Annotated[
-        str, Argument(help="digits, a folder with a sub-folder for each class, an .npz or a .csv file.")
-    ],
+    source: Annotated[str, Argument(help="digits, a folder with a sub-folder for each class, an .npz or a .csv file.")],
     model: Annotated[str, Option(help="Network to train.")] = "lenet5",
     epochs: Annotated[int, Option(help="Passes over the training part.")] = 60,
     batch_size: Annotated[int, Option(help="Samples a step.")] = 64,
     lr: Annotated[float, Option(help="Learning rate after the warm-up.")] = 0.1,
-    schedule: Annotated[
-        Literal["cosine", "step", "constant"], Option(help="How the learning rate falls.")
-    ] = "cosine",
+    schedule: Annotated[Literal["cosine", "step", "constant"], Option(help="How the learning rate falls.")] = "cosine",
     warmup: Annotated[float, Option(help="Epochs over which the learning rate rises.")] = 2.0,
     momentum: Annotated[float, Option(help="Momentum of the gradient descent.")] = 0.9,
     weight_decay: Annotated[float, Option(help="L2 penalty on the weights.")] = 5e-4,
-    label_smoothing: Annotated[float, Option(help="Probability spread over all classes.")] = 0.0,
+    label_smoothing: Annotated[float, Option(help="Probability spread over all classes.")] = 0.1,
     augment: Annotated[bool, Option(help="Small random affine changes of the training pictures.")] = True,
     flip: Annotated[bool, Option(help="Also mirror half of them left to right.")] = False,
     seed: Annotated[int, Option(help="Of the split, weights, order, augmentation and dropout.")] = 0,
@@ -37,13 +36,10 @@ def train(
     dry_run: Annotated[bool, Option("--dry-run", help="Print the plan and stop.")] = False,
 ) -> None:
     """Train a network and write a run folder with checkpoints and a report."""
-    from striate.data import Augmentation
     from striate.cli.outcome import show
     from striate.training import Config, carry_out, plan
     from striate.training.run import check_new
 
-    if flip and not augment:
-        raise ValueError("--flip is part of the augmentation: it cannot go with --no-augment")
     config = Config(
         epochs=epochs,
         batch_size=batch_size,
@@ -53,7 +49,7 @@ def train(
         momentum=momentum,
         weight_decay=weight_decay,
         label_smoothing=label_smoothing,
-        augment=Augmentation(flip=flip) if augment else None,
+        augment=_augmentation(augment, flip),
         seed=seed,
         precision=precision,
         threads=threads,
@@ -69,8 +65,25 @@ def train(
     show(carry_out(planned, out=out, verbose=True))
 
 
+def _augmentation(augment: bool, flip: bool) -> "Augmentation | None":
+    """The augmentation that two flags ask for.
+
+    Raises:
+        ValueError: if they contradict each other.
+    """
+    from striate.data import Augmentation
+
+    if flip and not augment:
+        raise ValueError("--flip is part of the augmentation: it cannot go with --no-augment")
+    return Augmentation(flip=flip) if augment else None
+
+
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """Read `28` or `28x40`."""
+    """Read `28` or `28x40` as height and width.
+
+    Raises:
+        ValueError: if the text is neither.
+    """
     if text is None:
         return None
     sides = text.lower().split("x")

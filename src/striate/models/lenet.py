@@ -46,7 +46,11 @@ class LeNet5Config:
 
 
 def _last_size(size: int) -> int:
-    """Places of the last pooling's maps along one axis."""
+    """Places of the last pooling's maps along one axis.
+
+    Raises:
+        ValueError: if nothing is left of the picture on the way.
+    """
     if size < 12:
         raise ValueError(f"lenet5 needs pictures of at least 12x12 pixels, got a side of {size}")
     for window in (Window(5, padding=2), Window(2, 2), Window(5), Window(2, 2)):

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,11 @@ def saved_steps(checkpoints: Path) -> list[int]:
 
 
 def write(checkpoints: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint to a temporary folder, bring it to the disk, and only then give it its name."""
+    """Write a checkpoint to a temporary folder, bring it to the disk, and only then give it its name.
+
+    Raises:
+        OSError: if it cannot be written, for want of space for example; nothing is left behind then.
+    """
     final = step_folder(checkpoints, step)
     temporary = checkpoints / f".{final.name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -100,19 +104,29 @@ def verify(folder: Path) -> None:
         except OSError as error:
             raise DamagedCheckpoint(f"{folder / name} cannot be read: {error.strerror}") from error
         if found != expected[name]:
-            raise DamagedCheckpoint(f"{folder / name} is not what was written ({found} against {expected[name]})")
+            raise DamagedCheckpoint(f"{folder / name} is not what was written: {_difference(found, expected[name])}")
 
 
 def rotate(checkpoints: Path, keep: int = 2) -> None:
     """Delete all but the last `keep` checkpoints and the best one that each of these names."""
     steps = saved_steps(checkpoints)
-    kept = set(steps[-keep:])
-    for step in steps[-keep:]:
-        state = json.loads((step_folder(checkpoints, step) / "state.json").read_bytes())
-        kept.add(state["best_step"])
+    last = steps[-keep:]
+    discard(checkpoints, set(steps).difference(last, (_best_step(checkpoints, step) for step in last)))
+
+
+def discard(checkpoints: Path, steps: Iterable[int]) -> None:
+    """Delete checkpoints."""
     for step in steps:
-        if step not in kept:
-            shutil.rmtree(step_folder(checkpoints, step))
+        shutil.rmtree(step_folder(checkpoints, step))
+
+
+def _best_step(checkpoints: Path, step: int) -> int | None:
+    """The best step at the time of a checkpoint; None if there was none or the checkpoint is damaged."""
+    try:
+        best: int | None = json.loads((step_folder(checkpoints, step) / "state.json").read_bytes())["best_step"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return best
 
 
 def newest_first(checkpoints: Path) -> Iterator[tuple[int, Checkpoint | DamagedCheckpoint]]:
@@ -171,6 +185,12 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
         name, _, key = full_name.rpartition(":")
         parameter = parameters[name]
         optimizer.state[parameter][key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    if found["bytes"] != expected["bytes"]:
+        return f"it has {found['bytes']:,} bytes and should have {expected['bytes']:,}"
+    return "its SHA-256 differs"
 
 
 def _save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:

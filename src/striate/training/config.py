@@ -48,7 +48,7 @@ class Config:
     warmup: float = 2.0
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     augment: Augmentation | None = Augmentation()
     seed: int = 0
     precision: Precision = "auto"

@@ -26,7 +26,7 @@ class Evaluation:
         0.5
     """
 
-    part: str
+    part: Part
     labels: Tensor
     probabilities: Tensor
     loss: float

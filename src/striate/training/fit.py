@@ -28,6 +28,8 @@ from striate.training.trainer import Trainer
 
 # Settings that change neither the weights nor the measurements.
 _WITHOUT_CONSEQUENCE = ("workers", "checkpoint_seconds")
+# Values that leave a decision to the run, which has taken it at its beginning.
+_UNDECIDED = {"threads": None, "precision": "auto", "device": "auto"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ class Result:
         model: the network with its best weights, in evaluation mode.
         evaluation: what it answers on the test part (the validation part where there is no test part).
         best_epoch: the epoch of these weights, from 1.
-        report: the report to open.
+        report: the report to open, None if none was asked for.
 
     Example:
         >>> Result.__slots__
@@ -50,7 +52,7 @@ class Result:
     model: nn.Module
     evaluation: Evaluation
     best_epoch: int
-    report: Path
+    report: Path | None
 
 
 def fit(
@@ -60,6 +62,7 @@ def fit(
     *,
     out: str | os.PathLike[str] | None = None,
     size: int | tuple[int, int] | None = None,
+    report: bool = True,
     verbose: bool = False,
     on_step: Callable[[int], None] | None = None,
 ) -> Result:
@@ -75,6 +78,7 @@ def fit(
         config: the settings.
         out: the run folder, which must not exist or be empty; `runs/DATA-MODEL` with a number if None.
         size: height and width to which pictures are resampled; the network's own if None.
+        report: write `report.html` and its figures at the end.
         verbose: show progress on standard output.
         on_step: called with the number of steps taken after each.
 
@@ -98,13 +102,14 @@ def fit(
     """
     if out is not None:
         check_new(Path(out))
-    return carry_out(plan(model, data, config, size=size), out=out, verbose=verbose, on_step=on_step)
+    return carry_out(plan(model, data, config, size=size), out=out, report=report, verbose=verbose, on_step=on_step)
 
 
 def carry_out(
     planned: Plan,
     *,
     out: str | os.PathLike[str] | None = None,
+    report: bool = True,
     verbose: bool = False,
     on_step: Callable[[int], None] | None = None,
 ) -> Result:
@@ -113,6 +118,7 @@ def carry_out(
     Args:
         planned: the plan.
         out: the run folder, which must not exist or be empty; `runs/DATA-MODEL` with a number if None.
+        report: write `report.html` and its figures at the end.
         verbose: show progress on standard output.
         on_step: called with the number of steps taken after each.
 
@@ -143,7 +149,7 @@ def carry_out(
             },
             {"normalization": dataclasses.asdict(normalization), "manifest": data.manifest()},
         )
-        return _train(run, planned, normalization, verbose, on_step)
+        return _train(run, planned, normalization, report=report, verbose=verbose, on_step=on_step)
 
 
 def resume(
@@ -152,6 +158,7 @@ def resume(
     model: nn.Module | None = None,
     data: Dataset | None = None,
     config: Config | None = None,
+    report: bool = True,
     verbose: bool = False,
     on_step: Callable[[int], None] | None = None,
 ) -> Result:
@@ -165,6 +172,7 @@ def resume(
         model: the network, as it was when `fit` was called; needed only if it was not built by `striate.models`.
         data: the data; needed only if `fit` was given data that were not loaded from a source.
         config: settings that must be those of the run, if given.
+        report: write `report.html` and its figures at the end.
         verbose: show progress on standard output.
         on_step: called with the number of steps taken after each.
 
@@ -198,11 +206,17 @@ def resume(
     planned = plan(model, data, settings)
     with _threads(settings.threads):
         normalization = Normalization(**run.data()["normalization"])
-        return _train(run, planned, normalization, verbose, on_step)
+        return _train(run, planned, normalization, report=report, verbose=verbose, on_step=on_step)
 
 
 def _train(
-    run: Run, planned: Plan, normalization: Normalization, verbose: bool, on_step: Callable[[int], None] | None
+    run: Run,
+    planned: Plan,
+    normalization: Normalization,
+    *,
+    report: bool,
+    verbose: bool,
+    on_step: Callable[[int], None] | None,
 ) -> Result:
     config = planned.config
     trainer = Trainer(
@@ -224,7 +238,7 @@ def _train(
     part: Part = next(part for part in ("test", "val", "train") if len(planned.data.parts[part]))
     evaluation = trainer.evaluate(part)
     best_epoch = best_step // trainer.steps_an_epoch
-    report = write_story(run, planned, evaluation, best_epoch)
+    page = write_story(run, planned, evaluation, best_epoch) if report else None
     write_json(
         run.folder / "result.json",
         {
@@ -237,7 +251,7 @@ def _train(
         },
     )
     return Result(
-        folder=run.folder, model=planned.model.eval(), evaluation=evaluation, best_epoch=best_epoch, report=report
+        folder=run.folder, model=planned.model.eval(), evaluation=evaluation, best_epoch=best_epoch, report=page
     )
 
 
@@ -256,11 +270,16 @@ def _identity(planned: Plan) -> dict[str, Any]:
 
 
 def _check_same(run: Run, stored: Config, given: Config) -> None:
-    """Refuse settings that differ from the run's; what `given` leaves open (None, auto) is the run's to decide."""
+    """Refuse settings that differ from the run's.
+
+    Raises:
+        ValueError: if one differs, naming all that do.
+    """
     differing = []
     for field in dataclasses.fields(Config):
         old, new = getattr(stored, field.name), getattr(given, field.name)
-        if field.name not in _WITHOUT_CONSEQUENCE and new not in (old, None, "auto"):
+        undecided = field.name in _UNDECIDED and new == _UNDECIDED[field.name]
+        if new != old and not undecided and field.name not in _WITHOUT_CONSEQUENCE:
             differing.append(f"{field.name} was {old!r} and is {new!r}")
     if differing:
         raise ValueError(f"{run.folder} cannot go on with other settings: {'; '.join(differing)}")

@@ -104,9 +104,7 @@ def plan(
     """
     config = config or Config()
     if not isinstance(data, Dataset):
-        if size is None:
-            size = models.config_of(model).input_size if isinstance(model, str) else _own_size(model)
-        data = sources.load(data, size=size, seed=config.seed)
+        data = sources.load(data, size=_own_size(model) if size is None else size, seed=config.seed)
     if isinstance(model, str):
         with seeded(config.seed):
             model = models.create(
@@ -132,15 +130,18 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-
-
 def _describe_model(model: nn.Module) -> tuple[str, dict[str, Any] | None]:
     """A network's name, and the options that rebuild it if it is one of `striate.models`."""
     name = models.name_of(model)
-    if name is not None:
-        return name, dataclasses.asdict(model.config)  # type: ignore[arg-type]
-    return type(model).__name__, None
+    if name is None:
+        return type(model).__name__, None
+    options: Any = model.config
+    return name, dataclasses.asdict(options)
 
 
-def _own_size(model: nn.Module) -> tuple[int, int] | None:
-    return model.config.input_size if models.name_of(model) else None  # type: ignore[union-attr,return-value]
+def _own_size(model: str | nn.Module) -> tuple[int, int] | None:
+    """The picture size that a network of `striate.models` takes; None for a network of the user's own."""
+    if isinstance(model, str):
+        return models.config_of(model).input_size
+    config: Any = model.config if models.name_of(model) else None
+    return config.input_size if config else None

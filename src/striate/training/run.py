@@ -133,10 +133,10 @@ class Journal:
     def holds(self, mark: Mapping[str, Any]) -> bool:
         """Whether the file still begins with what it held at the mark."""
         if not self.file.exists():
-            return mark["bytes"] == 0
+            return bool(mark["bytes"] == 0)
         with self.file.open("rb") as stream:
             content = stream.read(mark["bytes"])
-        return len(content) == mark["bytes"] and hashlib.sha256(content).hexdigest() == mark["sha256"]
+        return mark == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
     def cut(self, size: int) -> None:
         """Shorten the file to its first `size` bytes."""

@@ -129,10 +129,12 @@ def evaluate(
         data = source
     elif source is not None:
         data = sources.load(source, size=trained.size, channels=trained.channels, classes=trained.classes)
+        if part is None:
+            data = dataclasses.replace(data, parts={**data.parts, "test": torch.arange(len(data.names))})
     else:
         data = own_data(trained.run)
-        part = part or "test"
-    return evaluate_part(trained.model, data, part or "test", trained.normalization)
+    normalization = dataclasses.replace(trained.normalization, peak=data.peak)
+    return evaluate_part(trained.model, data, part or "test", normalization)
 
 
 def predict(
@@ -167,9 +169,12 @@ def predict(
     trained = load_trained(folder, model=model)
     answers = []
     for file in files:
-        picture = sources.read_picture(file, size=trained.size, channels=trained.channels, peak=trained.normalization.peak)
+        picture = sources.decode(file)
+        peak = 255.0 if picture.dtype == torch.uint8 else 65535.0
+        picture = sources.conform(picture, channels=trained.channels, peak=peak, size=trained.size)
+        normalization = dataclasses.replace(trained.normalization, peak=peak)
         with torch.inference_mode():
-            probabilities = trained.model(trained.normalization(picture[None])).float().softmax(1)[0]
+            probabilities = trained.model(normalization(picture[None])).softmax(1)[0]
         values, indices = probabilities.topk(min(top, len(trained.classes)))
         answers.append(
             Prediction(

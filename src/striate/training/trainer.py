@@ -83,27 +83,27 @@ class Trainer:
         Raises:
             ValueError: if the checkpoint belongs to other settings, another model or other data.
         """
-        passed_over = []
-        checkpoint.clear_partial(self.run.checkpoints)
-        for step, found in checkpoint.newest_first(self.run.checkpoints):
+        checkpoints, passed_over = self.run.checkpoints, {}
+        checkpoint.clear_partial(checkpoints)
+        kept = 0
+        for step, found in checkpoint.newest_first(checkpoints):
             if isinstance(found, DamagedCheckpoint):
-                passed_over.append(f"the checkpoint of step {step} is passed over: {found}")
+                passed_over[step] = f"the checkpoint of step {step} is passed over: {found}"
                 continue
             state = dict(found.state)
             metrics, identity = state.pop("metrics"), state.pop("identity")
-            if not self.run.metrics.holds(metrics):
-                passed_over.append(f"the checkpoint of step {step} is passed over: {self.run.metrics.file} was altered")
-                continue
             self._check_identity(identity)
+            if not self.run.metrics.holds(metrics):
+                passed_over[step] = f"the checkpoint of step {step} is passed over: {self.run.metrics.file} was altered"
+                continue
             checkpoint.restore(self.model, self.optimizer, found)
             self.state = State(**state)
-            self.run.metrics.cut(metrics["bytes"])
+            kept = metrics["bytes"]
             break
-        else:
-            self.run.metrics.cut(0)
-        times = [record for record in self.run.times.records() if record["step"] <= self.state.step]
-        self.run.times.replace(times)
-        return passed_over
+        checkpoint.discard(checkpoints, passed_over)
+        self.run.metrics.cut(kept)
+        self.run.times.replace([row for row in self.run.times.records() if row["step"] <= self.state.step])
+        return list(passed_over.values())
 
     def _check_identity(self, stored: Mapping[str, Any]) -> None:
         differing = [
@@ -183,7 +183,7 @@ class Trainer:
             scores = self.model(pictures)
         loss = F.cross_entropy(scores.float(), labels, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         value = loss.item()
         if not math.isfinite(value):
             raise ValueError(
@@ -251,7 +251,11 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def _optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Gradient descent with momentum; the penalty spares biases and normalisation, which have one axis or none."""
+    """Gradient descent with momentum; the penalty spares biases and normalisation, which have one axis or none.
+
+    Raises:
+        ValueError: if there is nothing to train.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise ValueError("the model has no parameter to train: all are frozen, or there are none")
