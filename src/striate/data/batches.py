@@ -22,6 +22,10 @@ class Batch(NamedTuple):
         pictures: As they are stored, `(B, C, H, W)`.
         labels: `(B,)`, int64.
         samples: Indices into the data set, `(B,)`, int64.
+
+    Example:
+        >>> Batch(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), torch.tensor([5, 7])).labels.tolist()
+        [0, 1]
     """
 
     pictures: Tensor

@@ -19,6 +19,11 @@ def builder(name: str, network: Callable[[C], M], config: Callable[P, C]) -> Cal
 
     build.__name__ = build.__qualname__ = name
     build.__module__ = network.__module__
-    build.__doc__ = f"{network.__doc__}"
     build.__signature__ = inspect.signature(config)  # type: ignore[attr-defined]
+    about, options = inspect.getdoc(network) or "", inspect.getdoc(config) or ""
+    before, _, after = about.partition("Args:\n")
+    _, _, arguments = options.partition("Args:\n")
+    arguments, _, _ = arguments.partition("\n\n")
+    _, _, rest = after.partition("\n\n")
+    build.__doc__ = f"{before}Args:\n{arguments}\n\nReturns:\n    The network.\n\n{rest}"
     return build

@@ -19,6 +19,9 @@ _C3_SOURCES = (
     tuple(range(6)),
 )
 
+_ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+_POOLINGS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeNet5Config:
@@ -32,6 +35,9 @@ class LeNet5Config:
         pooling: the 2x2 reduction after each bank of filters; "average" is nearest to the paper's.
         dropout: probability of dropping a unit before each of the last two linear layers.
 
+    Raises:
+        ValueError: if an option is out of its range.
+
     Example:
         >>> LeNet5Config(num_classes=26).num_classes
         26
@@ -43,6 +49,14 @@ class LeNet5Config:
     activation: Literal["tanh", "relu"] = "tanh"
     pooling: Literal["average", "max"] = "average"
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "num_classes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, words in (("activation", _ACTIVATIONS), ("pooling", _POOLINGS)):
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}")
 
 
 def _last_size(size: int) -> int:
@@ -111,15 +125,13 @@ class LeNet5(nn.Module):
         super().__init__()
         self.config = config
         height, width = (_last_size(size) for size in config.input_size)
-        activation = {"tanh": nn.Tanh, "relu": nn.ReLU}[config.activation]
-        pooling = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}[config.pooling]
         self.c1 = nn.Conv2d(config.in_channels, 6, 5, padding=2)
         self.c3 = _C3()
         self.c5 = nn.Conv2d(16, 120, (height, width))
         self.f6 = nn.Linear(120, 84)
         self.output = nn.Linear(84, config.num_classes)
-        self.activation = activation()
-        self.pooling = pooling(2)
+        self.activation = _ACTIVATIONS[config.activation]()
+        self.pooling = _POOLINGS[config.pooling](2)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, input: Tensor) -> Tensor:

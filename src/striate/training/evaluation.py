@@ -73,6 +73,13 @@ def evaluate_part(
 
     Raises:
         ValueError: if the part is empty.
+
+    Example:
+        >>> from striate.data import load
+        >>> from striate.models import lenet5
+        >>> digits = load("digits", size=28)
+        >>> evaluate_part(lenet5(), digits, "test", Normalization.of(digits)).probabilities.shape
+        torch.Size([179, 10])
     """
     if not len(data.parts[part]):
         raise ValueError(f"{data.source} has no samples in its {part} part")

@@ -94,11 +94,10 @@ def fit(
 
     Example:
         >>> import tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> result = fit("lenet5", "digits", Config(epochs=2), out=f"{folder.name}/run")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = fit("lenet5", "digits", Config(epochs=2), out=f"{folder}/run", report=False)
         >>> result.evaluation.accuracy > 0.3
         True
-        >>> folder.cleanup()
     """
     if out is not None:
         check_new(Path(out))
@@ -133,7 +132,11 @@ def carry_out(
         SystemExit: likewise after SIGTERM, with status 143.
 
     Example:
-        >>> carry_out(plan("lenet5", "digits"), out="setup.py/run")  # doctest: +SKIP
+        >>> import tempfile
+        >>> planned = plan("lenet5", "digits", Config(epochs=1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     carry_out(planned, out=f"{folder}/run", report=False).best_epoch
+        1
     """
     data = planned.data
     run = Run(Path(out) if out is not None else free_folder(f"{_stem(data.source)}-{planned.model_name}"))

@@ -142,7 +142,7 @@ def filters_png(sheet: NDArray[np.uint8], legend: str) -> bytes:
     axes = figure.subplots()
     axes.imshow(sheet, interpolation="nearest")
     axes.axis("off")
-    figure.suptitle(legend, fontsize=8, wrap=True, parse_math=False)
+    figure.suptitle(legend, fontsize=8, wrap=True)
     return _png(figure)
 
 
