@@ -6,15 +6,13 @@ import importlib
 import inspect
 import pkgutil
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import striate
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import striate
 from surface import public_methods, public_names
 
 # Where a public function is an operator or a method of explaining, and must name its source.

@@ -12,7 +12,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="striate",
     help="The convolution library for PyTorch: train, resume, evaluate and ask networks.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -33,11 +32,11 @@ def main() -> None:
         OSError: likewise.
     """
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except typer.TyperException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("STRIATE_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(2)

@@ -30,6 +30,7 @@ def evaluate(
     rates = scores(evaluation.labels.numpy(), evaluation.predictions.numpy(), len(trained.classes))
     for name, *row in zip(trained.classes, rates.precision, rates.recall, rates.support, strict=True):
         table.add_row(name, *(("-" if isnan(rate) else f"{100 * rate:.1f} %") for rate in row[:2]), f"{row[2]:,}")
-    Console().print(table)
+    # Names may hold what rich takes for its markup.
+    Console(markup=False, emoji=False, highlight=False).print(table)
     print(f"wrong: {evaluation.wrong} of {len(evaluation.labels)}")
     print(f"{evaluation.part} accuracy: {100 * evaluation.accuracy:.2f} %")

@@ -28,7 +28,8 @@ def runs(folder: Annotated[Path, Argument(help="Folder that holds run folders.")
             _percent(row.test),
             row.state,
         )
-    Console().print(table)
+    # Names may hold what rich takes for its markup.
+    Console(markup=False, emoji=False, highlight=False).print(table)
 
 
 def _percent(value: float | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -62,11 +62,10 @@ def write(checkpoints: Path, step: int, checkpoint: Checkpoint) -> Path:
             shutil.rmtree(final)
         temporary.rename(final)
         sync_folder(checkpoints)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise OSError(
-            error.errno, f"cannot write the checkpoint {final}: {error.strerror or error}; earlier ones are untouched"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"cannot write the checkpoint {final}: {reason}; earlier ones are untouched") from error
     return final
 
 
@@ -94,9 +93,10 @@ def verify(folder: Path) -> None:
     try:
         manifest = (folder / "manifest.json").read_bytes()
         expected = json.loads(manifest)
+        as_written = to_json(expected) == manifest
     except (OSError, ValueError) as error:
         raise DamagedCheckpoint(f"{folder / 'manifest.json'} cannot be read: {error}") from error
-    if to_json(expected) != manifest or not isinstance(expected, dict) or tuple(expected) != _FILES:
+    if not as_written or not isinstance(expected, dict) or tuple(expected) != _FILES:
         raise DamagedCheckpoint(f"{folder / 'manifest.json'} is not what was written")
     for name in _FILES:
         try:
@@ -176,9 +176,21 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put a checkpoint's tensors into a model, keeping the model's memory format.
+
+    Raises:
+        ValueError: if they are those of another network.
+    """
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint is not of this network: {error}") from error
+
+
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's tensors into a model and its optimizer, keeping the model's memory format."""
-    model.load_state_dict(checkpoint.model)
+    """Put a checkpoint's tensors into a model and its optimizer, in the memory format that the model has."""
+    load_weights(model, checkpoint.model)
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for full_name, value in checkpoint.optimizer.items():
@@ -187,9 +199,10 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
         optimizer.state[parameter][key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
-def _difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    if found["bytes"] != expected["bytes"]:
-        return f"it has {found['bytes']:,} bytes and should have {expected['bytes']:,}"
+def _difference(found: Mapping[str, Any], expected: Any) -> str:
+    match expected:
+        case {"bytes": int(size)} if size != found["bytes"]:
+            return f"it has {found['bytes']:,} bytes and should have {size:,}"
     return "its SHA-256 differs"
 
 

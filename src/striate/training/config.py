@@ -25,7 +25,7 @@ class Config:
         weight_decay: the L2 penalty on weights; biases and normalisation parameters have none.
         label_smoothing: probability mass spread evenly over all classes, in [0, 1).
         augment: random affine changes of the training pictures, or None.
-        seed: of the split, the initial weights, the order of samples, the augmentation and dropout.
+        seed: of the split, the initial weights, the order of samples, the augmentation and dropout; below 2**64.
         precision: of the products; "auto" takes bfloat16 only if a short measurement shows it to be faster here.
         threads: of PyTorch; None means as many as PyTorch uses now.
         device: "cpu", "cuda", or "auto": the GPU if there is one.
@@ -67,6 +67,8 @@ class Config:
                 raise TypeError(f"{name} must be a whole number, got {value!r}")
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
+        if self.seed >= 2**64:
+            raise ValueError(f"seed must be below 2**64, got {self.seed}")
         for name, low, high in (
             ("lr", 0.0, math.inf),
             ("warmup", 0.0, math.inf),

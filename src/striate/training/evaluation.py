@@ -1,5 +1,6 @@
 """Measuring a network on a part of the data."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +73,7 @@ def evaluate_part(
         Labels, probabilities and loss.
 
     Raises:
-        ValueError: if the part is empty.
+        ValueError: if the part is empty, or the loss on it is not finite.
 
     Example:
         >>> from striate.data import load
@@ -93,9 +94,12 @@ def evaluate_part(
             all_labels.append(batch.labels)
     model.train(training)
     scores, labels = torch.cat(all_scores), torch.cat(all_labels)
+    loss = F.cross_entropy(scores.double(), labels).item()
+    if not math.isfinite(loss):
+        raise ValueError(f"the loss on the {part} part of {data.source} is {loss}: a lower lr may train better")
     return Evaluation(
         part=part,
         labels=labels,
         probabilities=scores.softmax(1),
-        loss=F.cross_entropy(scores.double(), labels).item(),
+        loss=loss,
     )

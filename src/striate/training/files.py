@@ -8,7 +8,9 @@ from typing import Any
 
 def to_json(content: Any) -> bytes:
     """The one way in which Striate writes JSON files."""
-    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # A file name that is no UTF-8 reaches us as lone surrogates.
+    return text.encode("utf-8", "surrogatepass")
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -96,7 +96,7 @@ def plan(
         The plan.
 
     Raises:
-        ValueError: if the network's name is unknown or there is nothing to train on.
+        ValueError: if the network's name is unknown, it does not fit the data, or the device is not there.
 
     Example:
         >>> plan("lenet5", "digits").parameters
@@ -110,11 +110,15 @@ def plan(
             model = models.create(
                 model, in_channels=data.channels, num_classes=len(data.classes), input_size=tuple(data.size)
             )
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but PyTorch finds no such GPU here")
     device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     threads = config.threads or torch.get_num_threads()
     name, options = _describe_model(model)
+    placed: nn.Module = model.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _check_scores(placed, data, device)
     return Plan(
-        model=model.to(device=torch.device(device), memory_format=torch.channels_last),  # type: ignore[call-overload]
+        model=placed,
         model_name=name,
         model_options=options,
         data=data,
@@ -128,6 +132,27 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+def _check_scores(model: nn.Module, data: Dataset, device: str) -> None:
+    """See that a network gives one score a class.
+
+    Raises:
+        ValueError: if it does not, or cannot take the pictures.
+    """
+    shape, training = (2, data.channels, *data.size), model.training
+    try:
+        with seeded(0), torch.inference_mode():
+            scores = model.eval()(torch.zeros(shape, device=device))
+    except RuntimeError as error:
+        raise ValueError(f"the network cannot take pictures of shape {shape}: {error}") from error
+    finally:
+        model.train(training)
+    if scores.shape != (2, len(data.classes)):
+        raise ValueError(
+            f"the network must give one score for each of the {len(data.classes)} classes of {data.source}, "
+            f"(2, {len(data.classes)}) for 2 pictures; got {tuple(scores.shape)}"
+        )
 
 
 def _describe_model(model: nn.Module) -> tuple[str, dict[str, Any] | None]:

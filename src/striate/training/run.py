@@ -1,5 +1,6 @@
 """A run folder: what was asked for, what was seen on the way, and the way back in."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -117,11 +118,14 @@ class Journal:
             stream.write(json.dumps(record) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
-        """All whole lines; a last line that a crash cut off is left out."""
+        """All whole lines; those that a crash cut off, or left as zeros, are left out."""
         if not self.file.exists():
             return []
-        whole = self.file.read_bytes().rpartition(b"\n")[0]
-        return [json.loads(line) for line in whole.splitlines()]
+        records = []
+        for line in self.file.read_bytes().split(b"\n")[:-1]:
+            with contextlib.suppress(ValueError):
+                records.append(json.loads(line))
+        return records
 
     def mark(self) -> dict[str, Any]:
         """Size and digest of the file as it is, once it has reached the disk."""

@@ -15,6 +15,7 @@ from striate.data import Dataset, Normalization, Part
 from striate.training import checkpoint
 from striate.training.checkpoint import DamagedCheckpoint
 from striate.training.evaluation import Evaluation, evaluate_part
+from striate.training.precision import Decided
 from striate.training.run import Run
 
 
@@ -29,6 +30,7 @@ class Trained:
         channels: of its input.
         size: height and width of its input, in pixels.
         normalization: of its input.
+        precision: of the products, as in training.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Trained)][:3]
@@ -41,6 +43,7 @@ class Trained:
     channels: int
     size: tuple[int, int]
     normalization: Normalization
+    precision: Decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ def load_trained(folder: str | os.PathLike[str], *, model: nn.Module | None = No
     manifest = data["manifest"]
     if model is None:
         model = models.rebuild(stored["model"]["name"], stored["model"]["options"])
-    model.load_state_dict(_best_weights(run))
+    checkpoint.load_weights(model, _best_weights(run))
     return Trained(
         run=run,
         model=model.eval(),
@@ -94,6 +97,7 @@ def load_trained(folder: str | os.PathLike[str], *, model: nn.Module | None = No
         channels=manifest["channels"],
         size=tuple(manifest["size"]),
         normalization=Normalization(**data["normalization"]),
+        precision=stored["training"]["precision"],
     )
 
 
@@ -117,7 +121,7 @@ def evaluate(
 
     Raises:
         FileNotFoundError: if the folder is no run or has no checkpoint yet.
-        ValueError: if the data have classes that the network does not know, or the part is empty.
+        ValueError: if the data have classes that the network does not know, or another size; or the part is empty.
 
     Example:
         >>> evaluate("no/such/run")
@@ -125,16 +129,20 @@ def evaluate(
         FileNotFoundError: no/such/run is not a run folder: it has no config.json
     """
     trained = load_trained(folder, model=model)
-    if isinstance(source, Dataset):
-        data = source
-    elif source is not None:
-        data = sources.load(source, size=trained.size, channels=trained.channels, classes=trained.classes)
-        if part is None:
-            data = dataclasses.replace(data, parts={**data.parts, "test": torch.arange(len(data.names))})
-    else:
+    if source is None:
         data = own_data(trained.run)
+    elif isinstance(source, Dataset):
+        data = source
+        for name in ("classes", "channels", "size"):
+            expected, got = getattr(trained, name), getattr(data, name)
+            if got != expected:
+                raise ValueError(f"{name} of the data must be the network's {expected}, got {got}")
+    else:
+        data = sources.load(source, size=trained.size, channels=trained.channels, classes=trained.classes)
+    if source is not None and part is None:
+        data = dataclasses.replace(data, parts={**data.parts, "test": torch.arange(len(data.names))})
     normalization = dataclasses.replace(trained.normalization, peak=data.peak)
-    return evaluate_part(trained.model, data, part or "test", normalization)
+    return evaluate_part(trained.model, data, part or "test", normalization, precision=trained.precision)
 
 
 def predict(
@@ -173,8 +181,8 @@ def predict(
         peak = 255.0 if picture.dtype == torch.uint8 else 65535.0
         picture = sources.conform(picture, channels=trained.channels, peak=peak, size=trained.size)
         normalization = dataclasses.replace(trained.normalization, peak=peak)
-        with torch.inference_mode():
-            probabilities = trained.model(normalization(picture[None])).softmax(1)[0]
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=trained.precision == "bfloat16"):
+            probabilities = trained.model(normalization(picture[None])).float().softmax(1)[0]
         values, indices = probabilities.topk(min(top, len(trained.classes)))
         answers.append(
             Prediction(

@@ -176,7 +176,7 @@ class Trainer:
         lr = learning_rate(self.config, state.step, self.steps_an_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        torch.manual_seed(step_seed(self.config.seed, state.step))
+        self._seed(step_seed(self.config.seed, state.step))
         pictures, labels = self.prepare(batch, epoch), batch.labels.to(self.device)
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
@@ -197,6 +197,12 @@ class Trainer:
         state.seen += len(labels)
         if state.step % _STEPS_BETWEEN_RECORDS == 0:
             self.run.metrics.append({"epoch": epoch + 1, "step": state.step, "lr": lr, "loss": value})
+
+    def _seed(self, seed: int) -> None:
+        # torch.manual_seed would also queue a call for every GPU that is not in use, with a traceback, at every step.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _end_epoch(self, epoch: int) -> dict[str, Any]:
         state = self.state

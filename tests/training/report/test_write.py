@@ -46,7 +46,7 @@ def test_pictures_of_one_pixel_and_one_epoch(some_run, tmp_path):
 
 
 def test_names_that_no_font_and_no_encoding_knows(some_run, tmp_path):
-    names = ["$\\frac{", "猫", "قطة", "a\nb", "\udc80", "_^", "<img>", "🦉"]
+    names = ["$\\frac{$", "猫", "قطة", "a\nb", "\udc80", "_^", "<img>", "🦉"]
     write_report(tmp_path, some_run(classes=names, names=[f"\udcff{n}_$.png" for n in range(40)]))
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<bdi>猫</bdi>" in html and "<bdi>\\udc80</bdi>" in html and "&lt;img&gt;" in html

@@ -136,7 +136,10 @@ def _curves(summary: RunSummary) -> str:
     drawn_keys = [f"{part}_{quantity}" for part in ("train", "val") for quantity in ("loss", "accuracy")]
     lost = sum(not isfinite(row[key]) for row in summary.epochs for key in drawn_keys if row.get(key) is not None)
     gap = f"<p>Values that are not finite and so left out: {lost:,}.</p>" if lost else ""
-    return f'<div class="charts">{"".join(charts)}</div>{gap}'
+    return (
+        f'<div class="charts">{"".join(charts)}</div>{gap}<p class="caption">Training values are means over the epoch '
+        "as it ran, with augmentation, dropout and label smoothing; validation is measured after it, without.</p>"
+    )
 
 
 def _confusion(summary: RunSummary, scores: Scores) -> str:
