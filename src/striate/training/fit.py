@@ -18,7 +18,7 @@ from striate.data import Dataset, Normalization, Part, batches
 from striate.training.config import Config
 from striate.training.evaluation import Evaluation
 from striate.training.files import write_json
-from striate.training.plan import Plan, plan, seeded
+from striate.training.plan import Plan, check_scores, plan, seeded
 from striate.training.precision import faster_precision
 from striate.training.progress import Progress, Silent, progress_for
 from striate.training.run import Run, check_new, free_folder
@@ -88,7 +88,7 @@ def fit(
     Raises:
         FileExistsError: if `out` holds something already.
         OSError: if the run folder or a checkpoint cannot be written.
-        ValueError: if the data cannot be used, or the loss is no longer finite.
+        ValueError: if the data or the network cannot be used, or the loss is no longer finite.
         KeyboardInterrupt: after SIGINT, once the step is done and its checkpoint written.
         SystemExit: likewise after SIGTERM, with status 143.
 
@@ -127,7 +127,7 @@ def carry_out(
     Raises:
         FileExistsError: if `out` holds something already.
         OSError: if the run folder or a checkpoint cannot be written.
-        ValueError: if the loss is no longer finite.
+        ValueError: if the network does not fit the data, or the loss is no longer finite.
         KeyboardInterrupt: after SIGINT, once the step is done and its checkpoint written.
         SystemExit: likewise after SIGTERM, with status 143.
 
@@ -138,6 +138,7 @@ def carry_out(
         ...     carry_out(planned, out=f"{folder}/run", report=False).best_epoch
         1
     """
+    check_scores(planned)
     data = planned.data
     run = Run(Path(out) if out is not None else free_folder(f"{_stem(data.source)}-{planned.model_name}"))
     with _threads(planned.config.threads):

@@ -96,7 +96,7 @@ def plan(
         The plan.
 
     Raises:
-        ValueError: if the network's name is unknown, it does not fit the data, or the device is not there.
+        ValueError: if the network's name is unknown, there is nothing to train on, or the device is not there.
 
     Example:
         >>> plan("lenet5", "digits").parameters
@@ -115,10 +115,8 @@ def plan(
     device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     threads = config.threads or torch.get_num_threads()
     name, options = _describe_model(model)
-    placed: nn.Module = model.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _check_scores(placed, data, device)
     return Plan(
-        model=placed,
+        model=model.to(device=torch.device(device), memory_format=torch.channels_last),  # type: ignore[call-overload]
         model_name=name,
         model_options=options,
         data=data,
@@ -134,24 +132,24 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _check_scores(model: nn.Module, data: Dataset, device: str) -> None:
+def check_scores(planned: Plan) -> None:
     """See that a network gives one score a class.
 
     Raises:
         ValueError: if it does not, or cannot take the pictures.
     """
-    shape, training = (2, data.channels, *data.size), model.training
+    data, model = planned.data, planned.model
+    shape, expected, training = (2, data.channels, *data.size), (2, len(data.classes)), model.training
     try:
-        with seeded(0), torch.inference_mode():
-            scores = model.eval()(torch.zeros(shape, device=device))
+        with seeded(planned.config.seed), torch.inference_mode():
+            scores = model.eval()(torch.zeros(shape, device=torch.device(planned.config.device)))
     except RuntimeError as error:
         raise ValueError(f"the network cannot take pictures of shape {shape}: {error}") from error
     finally:
         model.train(training)
-    if scores.shape != (2, len(data.classes)):
+    if scores.shape != expected:
         raise ValueError(
-            f"the network must give one score for each of the {len(data.classes)} classes of {data.source}, "
-            f"(2, {len(data.classes)}) for 2 pictures; got {tuple(scores.shape)}"
+            f"the network must give one score a class, {expected} for 2 pictures, got {tuple(scores.shape)}"
         )
 
 
