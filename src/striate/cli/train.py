@@ -28,7 +28,9 @@ def train(
     ] = "auto",
     threads: Annotated[int | None, Option(help="Threads of PyTorch; as many as it likes if not given.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], Option(help="auto: the GPU if there is one.")] = "auto",
-    workers: Annotated[int, Option(help="Processes that decode pictures that do not fit in memory.")] = 0,
+    workers: Annotated[
+        int | None, Option(help="Processes that decode pictures that do not fit in memory; one a core if not given.")
+    ] = None,
     size: Annotated[
         str | None, Option(help="Height and width of the pictures, as 28 or 28x40; the network's own if not given.")
     ] = None,

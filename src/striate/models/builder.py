@@ -19,7 +19,7 @@ def builder(name: str, network: Callable[[C], M], config: Callable[P, C]) -> Cal
 
     build.__name__ = build.__qualname__ = name
     build.__module__ = network.__module__
-    build.__signature__ = inspect.signature(config)  # type: ignore[attr-defined]
+    build.__signature__ = inspect.signature(config).replace(return_annotation=network)  # type: ignore[attr-defined]
     about, options = inspect.getdoc(network) or "", inspect.getdoc(config) or ""
     before, _, after = about.partition("Args:\n")
     _, _, arguments = options.partition("Args:\n")

@@ -29,7 +29,8 @@ class Config:
         precision: of the products; "auto" takes bfloat16 only if a short measurement shows it to be faster here.
         threads: of PyTorch; None means as many as PyTorch uses now.
         device: "cpu", "cuda", or "auto": the GPU if there is one.
-        workers: processes that decode pictures where the data do not fit in memory; the result is the same for any.
+        workers: processes that decode pictures where the data do not fit in memory; None means one a core, eight at
+            most. The result is the same for any.
         checkpoint_seconds: a checkpoint is written at least this often, in seconds, besides the one of every epoch.
 
     Raises:
@@ -54,13 +55,13 @@ class Config:
     precision: Precision = "auto"
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = 0
+    workers: int | None = None
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "seed", "workers", "threads"):
             value = getattr(self, name)
-            if name == "threads" and value is None:
+            if name in ("workers", "threads") and value is None:
                 continue
             least = 0 if name in ("seed", "workers") else 1
             if not isinstance(value, int) or isinstance(value, bool):

@@ -18,7 +18,7 @@ from striate.data import Dataset, Normalization, Part, batches
 from striate.training.config import Config
 from striate.training.evaluation import Evaluation
 from striate.training.files import write_json
-from striate.training.plan import Plan, check_scores, plan, seeded
+from striate.training.plan import Plan, check_scores, decoders, plan, seeded
 from striate.training.precision import faster_precision
 from striate.training.progress import Progress, Silent, progress_for
 from striate.training.run import Run, check_new, free_folder
@@ -142,7 +142,7 @@ def carry_out(
     data = planned.data
     run = Run(Path(out) if out is not None else free_folder(f"{_stem(data.source)}-{planned.model_name}"))
     with _threads(planned.config.threads):
-        normalization = Normalization.of(data, workers=planned.config.workers)
+        normalization = Normalization.of(data, workers=decoders(planned.config.workers))
         if planned.config.precision == "auto":
             planned = _decide_precision(planned, normalization)
         run.create(

@@ -153,6 +153,11 @@ def check_scores(planned: Plan) -> None:
         )
 
 
+def decoders(workers: int | None) -> int:
+    """The number of processes that decode pictures: as asked for, else one a core, eight at most."""
+    return min(len(os.sched_getaffinity(0)), 8) if workers is None else workers
+
+
 def _describe_model(model: nn.Module) -> tuple[str, dict[str, Any] | None]:
     """A network's name, and the options that rebuild it if it is one of `striate.models`."""
     name = models.name_of(model)

@@ -15,6 +15,7 @@ from striate.data import Dataset, Normalization, Part
 from striate.training import checkpoint
 from striate.training.checkpoint import DamagedCheckpoint
 from striate.training.evaluation import Evaluation, evaluate_part
+from striate.training.plan import decoders
 from striate.training.precision import Decided
 from striate.training.run import Run
 
@@ -142,7 +143,9 @@ def evaluate(
     if source is not None and part is None:
         data = dataclasses.replace(data, parts={**data.parts, "test": torch.arange(len(data.names))})
     normalization = dataclasses.replace(trained.normalization, peak=data.peak)
-    return evaluate_part(trained.model, data, part or "test", normalization, precision=trained.precision)
+    return evaluate_part(
+        trained.model, data, part or "test", normalization, precision=trained.precision, workers=decoders(None)
+    )
 
 
 def predict(

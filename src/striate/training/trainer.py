@@ -16,6 +16,7 @@ from striate.training import checkpoint
 from striate.training.checkpoint import Checkpoint, DamagedCheckpoint
 from striate.training.config import Config, learning_rate
 from striate.training.evaluation import Evaluation, evaluate_part
+from striate.training.plan import decoders
 from striate.training.precision import Decided
 from striate.training.progress import Progress
 from striate.training.run import Run
@@ -68,6 +69,7 @@ class Trainer:
         self.run = run
         self.identity = identity
         self.on_step = on_step
+        self.workers = decoders(config.workers)
         self.state = State()
         self.steps_an_epoch = batch_count(len(data.parts["train"]), config.batch_size)
         self.total = config.epochs * self.steps_an_epoch
@@ -160,7 +162,7 @@ class Trainer:
                 seed=self.config.seed,
                 epoch=epoch,
                 start=start,
-                workers=self.config.workers,
+                workers=self.workers,
             ):
                 yield batch, epoch
 
@@ -223,7 +225,7 @@ class Trainer:
     def evaluate(self, part: Part) -> Evaluation:
         """Measure the model, as it is now, on a part of the data."""
         return evaluate_part(
-            self.model, self.data, part, self.normalization, precision=self.precision, workers=self.config.workers
+            self.model, self.data, part, self.normalization, precision=self.precision, workers=self.workers
         )
 
     def save(self) -> None:
