@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import striate
+from surface import packages, surface
 
 ROOT = Path(__file__).parents[1]
-from surface import packages, surface
 
 
 def incomplete_operators(root: Path) -> Iterator[str]:

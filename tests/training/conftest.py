@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from striate.data import Augmentation, Dataset, load
-from striate.training import Config
+from striate.training import Config, fit
 
 
 class ToyNetwork(nn.Module):
@@ -76,3 +76,11 @@ def toy_data(toy_folder: Path) -> Dataset:
 def toy_files(toy_folder: Path) -> Dataset:
     """The pictures, read from their files whenever they are needed."""
     return load(toy_folder, seed=3, memory=0)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path, toy_config: Config) -> Path:
+    """A finished run of LeNet-5 on the pictures, with its report; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    fit("lenet5", toy_folder, toy_config, out=folder, size=12)
+    return folder

@@ -1,5 +1,6 @@
 """The command `striate`: one file a subcommand, each importing what it needs only when it runs."""
 
+import io
 import os
 import sys
 
@@ -31,6 +32,9 @@ def main() -> None:
         TypeError: likewise.
         OSError: likewise.
     """
+    # A file name that is no UTF-8 reaches us as lone surrogates, which cannot be printed as they are.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:

@@ -80,12 +80,12 @@ class Bar(Silent):
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
             progress.BarColumn(bar_width=None),
-            progress.TaskProgressColumn(),
             progress.TextColumn("{task.fields[measures]}"),
             progress.TimeRemainingColumn(compact=True),
             expand=True,
         )
-        self._task = self._bar.add_task("epoch 1", total=total_steps, completed=first_step, measures="")
+        epoch = min(first_step * epochs // total_steps + 1, epochs)
+        self._task = self._bar.add_task(f"epoch {epoch}/{epochs}", total=total_steps, completed=first_step, measures="")
 
     def __enter__(self) -> "Bar":
         self._bar.start()
@@ -101,7 +101,7 @@ class Bar(Silent):
         if now - self._shown < 0.1:
             return
         rate = self._samples / max(now - self._since, 1e-9)
-        measures = f"loss {loss:.4f}  accuracy {100 * accuracy:.1f} %  {rate:,.0f} samples/s"
+        measures = f"loss {loss:.4f}  acc {100 * accuracy:.1f} %  {rate:,.0f} samples/s"
         self._bar.update(self._task, completed=step, measures=measures)
         self._shown = now
 

@@ -78,7 +78,10 @@ class Run:
                 f"{self.folder} was written by Striate {config.get('striate')} in format {config.get('format')}; "
                 f"this is Striate {striate.__version__}, which reads format {FORMAT}"
             )
-        return config
+        match config:
+            case {"model": {"name": str(), "options": _}, "source": str(), "training": {"epochs": int()}}:
+                return config
+        raise ValueError(f"{self.folder / 'config.json'} is damaged: it must hold a model, a source and settings")
 
     def data(self) -> dict[str, Any]:
         """The classes, the parts by sample name, the preprocessing and the manifest of the data.

@@ -1,0 +1,1 @@
+"""What others do, written as they would write it."""

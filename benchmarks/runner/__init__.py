@@ -1,0 +1,1 @@
+"""What times the topics: rounds, the gate of tests, the table, the record."""

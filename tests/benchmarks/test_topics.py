@@ -1,0 +1,38 @@
+"""What the benchmark files declare."""
+
+import pytest
+from benchmarks.runner.case import Topic
+from benchmarks.runner.gate import ROOT
+from benchmarks.runner.topics import load_topics
+
+_TOPICS = load_topics()
+
+
+def test_every_file_beside_the_runner_is_a_topic() -> None:
+    files = {file.stem for file in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "__main__"}
+    assert _TOPICS.keys() == files
+    assert {"training", "import_time"} <= files
+
+
+@pytest.mark.parametrize("topic", _TOPICS.values(), ids=_TOPICS.keys())
+def test_every_topic_declares_cases_with_targets(topic: Topic) -> None:
+    assert topic.cases
+    assert len({case.name for case in topic.cases}) == len(topic.cases)
+    for case in topic.cases:
+        assert case.floor
+        assert case.peers
+        for peer in case.peers:
+            target = peer.target
+            assert {target.ratio, target.with_backward, target.extra_seconds} != {None}, f"{case.name}: {peer.name}"
+
+
+@pytest.mark.parametrize("topic", _TOPICS.values(), ids=_TOPICS.keys())
+def test_every_topic_names_tests_that_exist(topic: Topic) -> None:
+    assert topic.tests
+    assert [name for name in topic.tests if not (ROOT / name).exists()] == []
+
+
+def test_targets_are_those_that_were_set() -> None:
+    augmented, plain = _TOPICS["training"].cases
+    assert (augmented.peers[0].target.ratio, plain.peers[0].target.ratio) == (3.0, 1.1)
+    assert _TOPICS["import_time"].cases[0].peers[0].target.extra_seconds == 0.06
