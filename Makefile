@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: venv demo test check format bench sweep wheel clean
+.PHONY: venv demo test check format bench bench-peers sweep wheel clean
 
 venv: $(VENV)/.installed
 
@@ -29,8 +29,14 @@ format: venv
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# With the peers where `make bench-peers` has been run.
 bench: venv
-	$(BIN)/python -m benchmarks $(OP)
+	$(firstword $(wildcard .venv-peers/bin) $(BIN))/python -m benchmarks $(OP)
+
+bench-peers:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps torchvision==0.28.0
 
 sweep: venv
 	$(PYTEST) -m sweep -s -p no:xdist --timeout=0

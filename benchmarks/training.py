@@ -1,13 +1,16 @@
 """Training LeNet-5 on small pictures, end to end: samples a second in the epochs after the first."""
 
 import dataclasses
+import importlib
 import tempfile
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.peers.usual_loop import Pictures, RandomAffine, seconds_an_epoch
@@ -67,28 +70,49 @@ def _ours(augment: Augmentation | None) -> Work:
     return Work(run=run)
 
 
-def _usual(*, augmented: bool) -> Work:
-    digits, normalization = _digits(), _normalization()
-    samples = digits.parts["train"]
-    labels = digits.labels[samples]
-    if augmented:
-        arrays = digits.read(samples).squeeze(1).numpy()
-        transform = RandomAffine(
-            degrees=_AUGMENT.rotation,
-            translate=_AUGMENT.translation,
-            scale=_AUGMENT.scale,
-            shear=_AUGMENT.shear,
-            mean=normalization.mean[0],
-            std=normalization.std[0],
-        )
-        pictures = Pictures([Image.fromarray(array) for array in arrays], labels.tolist(), transform)
-        loader: DataLoader[Any] = DataLoader(
-            pictures, batch_size=_BATCH, shuffle=True, num_workers=2, persistent_workers=True
-        )
-    else:
-        tensors = TensorDataset(normalization(digits.read(samples)), labels)
-        loader = DataLoader(tensors, batch_size=_BATCH, shuffle=True)
+def _loop(loader: DataLoader[Any]) -> Work:
     return Work(run=lambda: seconds_an_epoch(models.create("lenet5"), loader, epochs=_EPOCHS, lr=_LR))
+
+
+def _augmented(transform: Callable[[Image.Image], Tensor]) -> Work:
+    digits = _digits()
+    samples = digits.parts["train"]
+    arrays = digits.read(samples).squeeze(1).numpy()
+    pictures = Pictures([Image.fromarray(array) for array in arrays], digits.labels[samples].tolist(), transform)
+    return _loop(DataLoader(pictures, batch_size=_BATCH, shuffle=True, num_workers=2, persistent_workers=True))
+
+
+def _torchvision() -> Work:
+    importlib.import_module("benchmarks.peers.torchvision_on_cpu")
+    transforms = importlib.import_module("torchvision.transforms")
+    affine = transforms.RandomAffine(
+        degrees=_AUGMENT.rotation,
+        translate=(_AUGMENT.translation, _AUGMENT.translation),
+        scale=(1 - _AUGMENT.scale, 1 + _AUGMENT.scale),
+        shear=_AUGMENT.shear,
+        interpolation=transforms.InterpolationMode.BILINEAR,
+    )
+    normalize = transforms.Normalize(_normalization().mean, _normalization().std)
+    return _augmented(transforms.Compose([affine, transforms.ToTensor(), normalize]))
+
+
+def _pillow() -> Work:
+    transform = RandomAffine(
+        degrees=_AUGMENT.rotation,
+        translate=_AUGMENT.translation,
+        scale=_AUGMENT.scale,
+        shear=_AUGMENT.shear,
+        mean=_normalization().mean[0],
+        std=_normalization().std[0],
+    )
+    return _augmented(transform)
+
+
+def _tensors() -> Work:
+    digits = _digits()
+    samples = digits.parts["train"]
+    tensors = TensorDataset(_normalization()(digits.read(samples)), digits.labels[samples])
+    return _loop(DataLoader(tensors, batch_size=_BATCH, shuffle=True))
 
 
 TOPIC = Topic(
@@ -99,8 +123,14 @@ TOPIC = Topic(
             ours=lambda: _ours(_AUGMENT),
             peers=(
                 Peer(
-                    name="PIL, transforms, DataLoader, 2 workers",
-                    make=lambda: _usual(augmented=True),
+                    name="PIL, torchvision.transforms, DataLoader, 2 workers",
+                    make=_torchvision,
+                    target=Target(ratio=3.0),
+                    needs=("torchvision",),
+                ),
+                Peer(
+                    name="PIL, a lean transform by hand, DataLoader, 2 workers",
+                    make=_pillow,
                     target=Target(ratio=3.0),
                 ),
             ),
@@ -114,7 +144,7 @@ TOPIC = Topic(
             peers=(
                 Peer(
                     name="TensorDataset, DataLoader",
-                    make=lambda: _usual(augmented=False),
+                    make=_tensors,
                     target=Target(ratio=1.1),
                 ),
             ),

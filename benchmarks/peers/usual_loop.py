@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class RandomAffine:
         down = round(random.uniform(-self.translate, self.translate) * height)
         # The inverse of rotation, shear and scale, around the centre.
         cos, sin, lean = math.cos(angle) / size, math.sin(angle) / size, math.tan(shear)
-        a, b, c, d = cos + lean * sin, sin, lean * cos - sin, cos
+        a, b, c, d = cos - lean * sin, lean * cos + sin, -sin, cos
         x, y = width / 2, height / 2
         rows = (a, b, x - a * (x + right) - b * (y + down), c, d, y - c * (x + right) - d * (y + down))
         moved = picture.transform(picture.size, Image.Transform.AFFINE, rows, resample=Image.Resampling.BILINEAR)
@@ -53,7 +53,9 @@ class RandomAffine:
 class Pictures(Dataset[tuple[Tensor, int]]):
     """PIL pictures in memory, each transformed when it is asked for."""
 
-    def __init__(self, pictures: Sequence[Image.Image], labels: Sequence[int], transform: RandomAffine) -> None:
+    def __init__(
+        self, pictures: Sequence[Image.Image], labels: Sequence[int], transform: Callable[[Image.Image], Tensor]
+    ) -> None:
         self.pictures, self.labels, self.transform = pictures, labels, transform
 
     def __len__(self) -> int:

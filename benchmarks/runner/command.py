@@ -47,6 +47,8 @@ def _run(topics: dict[str, Topic], *, file: Path | None, tests: bool) -> int:
     }
     about = results["machine"]
     print(f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, torch {about['versions']['torch']}")
+    if about["load"] > 0.5:
+        print(f"The machine is busy (load {about['load']:.1f}): numbers may be far off, the more so with many threads.")
     if not tests:
         print("The tests were not run (--no-tests): these numbers prove nothing about what is right.")
     red = False

@@ -45,6 +45,7 @@ def rows_of(outcome: Outcome) -> list[tuple[str, ...]]:
             rows.append(("", peer.name, f"not installed: {', '.join(peer.missing())}", *[""] * 6, wished, "", ""))
             continue
         met = "met" if all(verdicts(peer.target, ours, times).values()) else "missed"
+        met += " (noisy)" if undecided(peer.target, ours, times) else ""
         rows.append(("", peer.name, *_measured(times, case.amount, ours, peer.target), wished, met, ""))
     return rows
 
@@ -59,6 +60,18 @@ def verdicts(target: Target, ours: Times, peer: Times) -> dict[str, bool]:
     if target.extra_seconds is not None:
         found["extra_seconds"] = extra(ours.run, peer.run).median <= target.extra_seconds
     return found
+
+
+def undecided(target: Target, ours: Times, peer: Times) -> bool:
+    """Whether a wish lies between the quartiles of what was measured: another run may decide otherwise."""
+    measured = (
+        (target.ratio, ratio(peer.run, ours.run)),
+        (target.with_backward, ratio(peer.with_backward, ours.with_backward)),
+        (target.extra_seconds, extra(ours.run, peer.run)),
+    )
+    return any(
+        wished is not None and spread is not None and spread.low < wished < spread.high for wished, spread in measured
+    )
 
 
 def _wishes(target: Target) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from benchmarks.runner.case import Case, Target, Work
-from benchmarks.runner.table import HEADERS, duration, print_table, rows_of, verdicts
+from benchmarks.runner.table import HEADERS, duration, print_table, rows_of, undecided, verdicts
 from benchmarks.runner.timing import Outcome, Times, measure
 from tests.benchmarks.conftest import FakeClock
 
@@ -47,6 +47,16 @@ def test_each_wish_has_its_verdict() -> None:
     assert verdicts(Target(ratio=2.0, with_backward=3.0), ours, peer) == {"run": False, "with_backward": True}
     assert verdicts(Target(extra_seconds=0.1), peer, ours) == {"extra_seconds": False}
     assert verdicts(Target(extra_seconds=1.0), peer, ours) == {"extra_seconds": True}
+
+
+def test_a_verdict_that_noise_could_turn_is_marked(clock: FakeClock, make_case: Callable[..., Case]) -> None:
+    noisy, quiet = Times(run=[1.0, 2.0, 3.0, 4.0]), Times(run=[1.0] * 4)
+    assert undecided(Target(ratio=2.0), quiet, noisy)
+    assert not undecided(Target(ratio=4.5), quiet, noisy)
+    assert undecided(Target(extra_seconds=1.0), noisy, quiet)
+    assert not undecided(Target(ratio=1.0), quiet, quiet)
+    _, row, _ = map(named, rows_of(measure(make_case(theirs=(1.0, 5.0)), clock=clock)))
+    assert row[""].endswith("(noisy)")
 
 
 def test_a_wish_that_was_not_measured_is_missed() -> None:

@@ -1,5 +1,7 @@
 """The peer does the work that it is timed for."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -22,8 +24,16 @@ def test_without_change_the_picture_is_only_normalised() -> None:
 
 @pytest.mark.parametrize("change", [{"degrees": 20}, {"translate": 0.2}, {"scale": 0.3}, {"shear": 20}])
 def test_each_change_moves_the_picture_at_random(change: dict[str, float]) -> None:
+    random.seed(0)
     changed = transform(**change)
     assert not torch.equal(changed(_GRADIENT), changed(_GRADIENT))
+
+
+def test_shear_leans_vertical_lines_and_leaves_horizontal_ones() -> None:
+    random.seed(0)
+    rows = np.repeat(np.arange(0, 252, 9, dtype=np.uint8)[:, None], 28, axis=1)
+    changed, unchanged = (change(Image.fromarray(rows))[0, :, 9:19] for change in (transform(shear=20), transform()))
+    assert torch.equal(changed, unchanged)
 
 
 def test_the_centre_stays_where_it_is() -> None:
