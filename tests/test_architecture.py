@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import striate
+from striate.ops import OPERATORS
 from surface import packages, surface
 
 ROOT = Path(__file__).parents[1]
@@ -85,10 +86,13 @@ def test_public_surface_is_the_recorded_one() -> None:
     assert surface() == recorded, "accept the change: python tools/surface.py > tests/api_surface.txt"
 
 
-def test_lazy_names_are_the_public_packages() -> None:
-    assert sorted(f"striate.{name}" for name in striate.__all__) == sorted(packages())
-    for name in striate.__all__:
-        assert getattr(striate, name) is importlib.import_module(f"striate.{name}")
+def test_lazy_names_are_the_public_packages_and_operators() -> None:
+    assert sorted(f"striate.{name}" for name in set(striate.__all__) - set(OPERATORS)) == sorted(packages())
+    assert set(OPERATORS) < set(striate.__all__)
+    for package in packages():
+        assert getattr(striate, package.removeprefix("striate.")) is importlib.import_module(package)
+    for name, package in OPERATORS.items():
+        assert getattr(striate, name) is getattr(importlib.import_module(package), name)
     with pytest.raises(AttributeError, match="module 'striate' has no attribute 'convolution'"):
         striate.convolution  # noqa: B018
 

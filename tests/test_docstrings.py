@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 import striate
+from striate.ops import OPERATORS
 from surface import public_methods, public_names
 
-# Where a public function is an operator or a method of explaining, and must name its source.
-SOURCED = ("striate.ops", "striate.explain")
+# Where a public function is a method of explaining, and must name its source as operators and networks do.
+SOURCED = ("striate.explain.",)
 
 
 def modules() -> list[str]:
@@ -54,9 +56,10 @@ def lacking(name: str, value: object) -> Iterator[str]:
     if inspect.isfunction(value) and inspect.signature(value).return_annotation not in (None, inspect.Signature.empty):
         if "Returns:" not in text:
             yield "Returns"
-    top_level = name.count(".") == 2
+    is_operator = name.removeprefix("striate.") in set(OPERATORS) - {"explain_dispatch"}
+    top_level = name.count(".") == 2 or name.removeprefix("striate.") in OPERATORS
     is_network = inspect.isclass(value) and issubclass(value, nn.Module) and name.startswith("striate.models")
-    if top_level and (is_network or name.startswith(SOURCED)) and "Source:" not in text:
+    if top_level and (is_network or is_operator or name.startswith(SOURCED)) and "Source:" not in text:
         yield "Source"
     if top_level and not (inspect.isclass(value) and issubclass(value, enum.Enum)) and ">>>" not in text:
         yield "an example"
@@ -71,7 +74,7 @@ def test_public_name_is_documented(name: str, value: object) -> None:
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=flags)
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=flags, extraglobs={"torch": torch})
     assert failed == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -99,4 +102,4 @@ def half_documented(size: int) -> int:
     [(undocumented, ["size under Args", "Returns", "Source", "an example"]), (half_documented, ["Returns", "Source"])],
 )
 def test_the_test_finds_what_is_lacking(value: Callable[[int], int], expected: list[str]) -> None:
-    assert list(lacking("striate.ops.name", value)) == expected
+    assert list(lacking("striate.explain.name", value)) == expected

@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Iterator
 
 import striate
+from striate.ops import OPERATORS
 
 
 def packages() -> Iterator[str]:
@@ -16,6 +17,9 @@ def packages() -> Iterator[str]:
 
 
 def public_names() -> Iterator[tuple[str, object]]:
+    """Operators by their path in `striate`, everything else by its path in its package."""
+    for name in sorted(OPERATORS):
+        yield f"striate.{name}", getattr(striate, name)
     for package in packages():
         module = importlib.import_module(package)
         for name in sorted(module.__all__):

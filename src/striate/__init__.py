@@ -1,18 +1,50 @@
 """Striate: the convolution library for PyTorch."""
 
 import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from striate import ops
 
 if TYPE_CHECKING:
-    from striate import data, geometry, models, training
+    from striate import data, filters, geometry, models, nn, training
+    from striate.ops.conv import conv1d, conv2d, conv3d
+    from striate.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+    from striate.ops.correlate import convolve, correlate
+    from striate.ops.dispatch import explain_dispatch
+    from striate.ops.im2col import col2im1d, col2im2d, col2im3d, im2col1d, im2col2d, im2col3d
+    from striate.ops.toeplitz import toeplitz
 
 __version__ = "0.1.0"
 
-__all__ = ["data", "geometry", "models", "training"]
+__all__ = [
+    "col2im1d",
+    "col2im2d",
+    "col2im3d",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "convolve",
+    "correlate",
+    "data",
+    "explain_dispatch",
+    "filters",
+    "geometry",
+    "im2col1d",
+    "im2col2d",
+    "im2col3d",
+    "models",
+    "nn",
+    "toeplitz",
+    "training",
+]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
+    if name in ops.OPERATORS:
+        return ops.load_operator(name)
     if name in __all__:
         return importlib.import_module(f"striate.{name}")
     raise AttributeError(f"module 'striate' has no attribute {name!r}")

@@ -1,0 +1,117 @@
+"""What every door does before an operator's rooms are entered: shared checks, autocast, transforms."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from striate.geometry import Window
+
+
+def check_input(operator: str, input: Tensor, axes: int) -> None:
+    """See that an input is a batch of maps, or one.
+
+    Raises:
+        TypeError: if the input does not hold floating-point numbers.
+        ValueError: if it has another number of axes.
+    """
+    if not input.is_floating_point():
+        raise TypeError(f"{operator}: input must hold floating-point numbers, got {input.dtype}")
+    if input.ndim not in (axes + 1, axes + 2):
+        shape = ", ".join(("C", "D", "H", "W")[:1] + ("D", "H", "W")[3 - axes :])
+        raise ValueError(f"{operator}: input must be (N, {shape}) or ({shape}), got {tuple(input.shape)}")
+
+
+def check_alike(operator: str, **tensors: Tensor | None) -> None:
+    """See that tensors have the dtype and the device of the first.
+
+    Raises:
+        TypeError: if their dtypes differ.
+        ValueError: if their devices differ.
+    """
+    (first_name, first), *others = ((name, tensor) for name, tensor in tensors.items() if tensor is not None)
+    for name, tensor in others:
+        if tensor.dtype != first.dtype:
+            raise TypeError(
+                f"{operator}: {name} must have the dtype of {first_name}, {first.dtype}, got {tensor.dtype}"
+            )
+        if tensor.device != first.device:
+            raise ValueError(
+                f"{operator}: {name} must be on the device of {first_name}, {first.device}, got {tensor.device}"
+            )
+
+
+def check_fits(operator: str, along: Sequence[Window], sizes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """See that each window has a place on the padded input; returns the padding, low and high, by axis.
+
+    Raises:
+        ValueError: if one is larger, or the input is empty.
+    """
+    low: list[int] = []
+    high: list[int] = []
+    for axis, (window, n) in enumerate(zip(along, sizes, strict=True)):
+        try:
+            window.output_size(n)
+        except ValueError as error:
+            raise ValueError(f"{operator}: axis {axis}: {error}") from error
+        for sides, places in zip((low, high), window.pads(n), strict=True):
+            sides.append(places)
+    return low, high
+
+
+def cast(*tensors: Tensor | None) -> Sequence[Any]:
+    """The tensors in the dtype that autocast asks for, if it is on; float64 is left alone, as PyTorch leaves it."""
+    device = next(tensor for tensor in tensors if tensor is not None).device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
+    return [
+        tensor.to(dtype)
+        if tensor is not None and tensor.is_floating_point() and tensor.dtype != torch.float64
+        else tensor
+        for tensor in tensors
+    ]
+
+
+def memory_format(tensor: Tensor) -> torch.memory_format:
+    """Channels-last for a tensor that lies so and not in PyTorch's ordinary order as well."""
+    if not tensor.is_contiguous():
+        for axes, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+            if tensor.ndim == axes and tensor.is_contiguous(memory_format=layout):
+                return layout
+    return torch.contiguous_format
+
+
+def in_transform() -> bool:
+    """Whether a `torch.func` transform or forward-mode differentiation is under way.
+
+    A custom operator would give tangents that are zero in silence there, so that a door calls something that PyTorch
+    differentiates by itself.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    level: int | None = torch._C._functorch.maybe_current_level()
+    return level is not None or torch.autograd.forward_ad._current_level >= 0
+
+
+def second_order(plain: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, ...]]:
+    """The gradient of a gradient, to any order, from a plain definition that PyTorch differentiates by itself.
+
+    Args:
+        plain: the operator as a function of its tensors.
+
+    Returns:
+        A function of (gradients of the first gradients, gradient of the output, *tensors) that gives the gradients of
+        the output's gradient and of the tensors.
+    """
+
+    def first(grad: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        gradients: tuple[Tensor, ...] = torch.func.vjp(plain, *tensors)[1](grad)
+        return gradients
+
+    def second(grads: tuple[Tensor, ...], grad: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        gradients: tuple[Tensor, ...] = torch.func.vjp(first, grad, *tensors)[1](grads)
+        return gradients
+
+    return second

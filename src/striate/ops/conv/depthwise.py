@@ -1,0 +1,177 @@
+"""The depthwise kernels as one operator of PyTorch, with gradients of any order."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from striate.geometry import Window
+from striate.ops._door import memory_format, second_order
+from striate.ops.conv.routes import by_torch
+
+
+@torch.library.custom_op("striate::depthwise_conv", mutates_args=(), device_types="cpu")
+def _depthwise(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+) -> Tensor:
+    if _torch_is_faster(input, weight):
+        result = by_torch(input, weight, bias, stride, low, high, dilation, groups=input.shape[1])
+    else:
+        from striate.ops.conv import cpu
+
+        result = cpu.forward(input, weight, bias, stride, low, high, dilation)
+    return result.contiguous(memory_format=memory_format(input))
+
+
+def _torch_is_faster(input: Tensor, weight: Tensor) -> bool:
+    """Whether PyTorch's own forward is the faster one: two axes, float32 and a kernel that is not large."""
+    return input.ndim == 4 and input.dtype == torch.float32 and weight[0].numel() <= 150
+
+
+@_depthwise.register_fake
+def _(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+) -> Tensor:
+    sizes = [
+        Window(k, s, (a, b), d).output_size(n)
+        for n, k, s, a, b, d in zip(input.shape[2:], weight.shape[2:], stride, low, high, dilation, strict=True)
+    ]
+    return input.new_empty(input.shape[0], weight.shape[0], *sizes).contiguous(memory_format=memory_format(input))
+
+
+@torch.library.custom_op("striate::depthwise_conv_backward", mutates_args=(), device_types="cpu")
+def _depthwise_backward(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+    needs: list[bool],
+) -> tuple[Tensor, Tensor]:
+    from striate.ops.conv import cpu
+
+    reach = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
+    low_left, high_left = ([e - a for e, a in zip(reach, sides, strict=True)] for sides in (low, high))
+    as_forward = _torch_is_faster(input, weight) and weight.shape[0] == input.shape[1]
+    if needs[0] and as_forward and set(stride) == {1} and min(*low_left, *high_left) >= 0:
+        # At stride 1 the input's gradient is the output's, convolved with the flipped filters.
+        flipped = weight.flip(*range(2, weight.ndim))
+        _, grad_weight = cpu.backward(grad, input, weight, stride, low, high, dilation, [False, needs[1]])
+        grad_input = by_torch(grad, flipped, None, stride, low_left, high_left, dilation, groups=input.shape[1])
+    else:
+        grad_input, grad_weight = cpu.backward(grad, input, weight, stride, low, high, dilation, needs)
+    return grad_input.contiguous(memory_format=memory_format(input)) if needs[0] else grad_input, grad_weight
+
+
+@_depthwise_backward.register_fake
+def _(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+    needs: list[bool],
+) -> tuple[Tensor, Tensor]:
+    grad_input = input.new_empty(input.shape).contiguous(memory_format=memory_format(input))
+    return grad_input if needs[0] else input.new_empty(0), weight.new_empty(weight.shape if needs[1] else 0)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    input, weight, bias, *ctx.settings = inputs
+    ctx.axes = [0, *range(2, input.ndim)]
+    ctx.save_for_backward(input, weight)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    input, weight = ctx.saved_tensors
+    needs = list(ctx.needs_input_grad[:2])
+    grad_input = grad_weight = None
+    if any(needs):
+        grad_input, grad_weight = _depthwise_backward(grad, input, weight, *ctx.settings, needs)
+    grad_bias = grad.sum(ctx.axes) if ctx.needs_input_grad[2] else None
+    return grad_input if needs[0] else None, grad_weight if needs[1] else None, grad_bias, None, None, None, None
+
+
+def _save_first(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    grad, input, weight, *ctx.settings, ctx.needs = inputs
+    ctx.save_for_backward(grad, input, weight)
+
+
+def _backward_first(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    tensors = ctx.saved_tensors
+    # What was not asked for came back empty, and its gradient says nothing.
+    whole = tuple(
+        torch.zeros_like(tensor) if grad is None or not needed else grad
+        for grad, tensor, needed in zip(grads, tensors[1:], ctx.needs, strict=True)
+    )
+    plain = partial(_plain, settings=ctx.settings)
+    return *second_order(plain)(whole, *tensors), None, None, None, None, None
+
+
+def _plain(input: Tensor, weight: Tensor, *, settings: Sequence[list[int]]) -> Tensor:
+    stride, low, high, dilation = settings
+    return by_torch(input, weight, None, stride, low, high, dilation, groups=input.shape[1])
+
+
+_depthwise.register_autograd(_backward, setup_context=_save)
+_depthwise_backward.register_autograd(_backward_first, setup_context=_save_first)
+
+
+def _decomposed(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+) -> Tensor:
+    return by_torch(input, weight, bias, stride, low, high, dilation, groups=input.shape[1])
+
+
+torch._decomp.register_decomposition(torch.ops.striate.depthwise_conv.default)(_decomposed)
+
+
+def depthwise_conv(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+) -> Tensor:
+    """Convolve each channel with its own filters, by the CPU kernels.
+
+    Args:
+        input: `(N, C, *sizes)`.
+        weight: `(C * multiplier, 1, *kernel)`.
+        bias: `(C * multiplier,)` or None.
+        stride: one number an axis, as all that follow.
+        low: padding before the input.
+        high: padding behind it.
+        dilation: places from one tap to the next.
+
+    Returns:
+        `(N, C * multiplier, *output sizes)` in the input's memory format.
+    """
+    result: Tensor = _depthwise(input, weight, bias, stride, low, high, dilation)
+    return result

@@ -1,0 +1,85 @@
+"""Which way a call takes, and why."""
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from striate import ops
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to compute an operator.
+
+    Args:
+        name: "torch", "kernels", "fft", "sub-pixel" or "reference".
+        reason: why it is taken, in one sentence.
+
+    Example:
+        >>> Route("torch", "PyTorch's own convolution is at the limit").name
+        'torch'
+    """
+
+    name: str
+    reason: str
+
+
+_taken: contextvars.ContextVar[list[tuple[str, Route]] | None] = contextvars.ContextVar("taken", default=None)
+
+
+def take(operator: str, route: Route) -> Route:
+    """Note that an operator takes a route, if somebody wants to know; returns the route."""
+    if not torch.compiler.is_compiling():
+        noted = _taken.get()
+        if noted is not None:
+            noted.append((operator, route))
+    return route
+
+
+@contextlib.contextmanager
+def routes_taken() -> Iterator[list[tuple[str, Route]]]:
+    """Collect the routes of all operators called inside."""
+    noted: list[tuple[str, Route]] = []
+    token = _taken.set(noted)
+    try:
+        yield noted
+    finally:
+        _taken.reset(token)
+
+
+def explain_dispatch(operator: str | Callable[..., Any], *args: Any, **kwargs: Any) -> str:
+    """Say which route a call takes and why, without computing anything.
+
+    Args:
+        operator: the operator, or its name in `striate`.
+        args: what it would be called with.
+        kwargs: likewise.
+
+    Returns:
+        One line for each operator that the call reaches: its name, the route, the reason.
+
+    Raises:
+        ValueError: if there is no operator of this name, or the operator refuses the arguments.
+        TypeError: if the operator refuses the arguments.
+
+    Example:
+        >>> print(explain_dispatch("conv2d", torch.zeros(1, 8, 32, 32), torch.zeros(8, 8, 3, 3)))
+        conv2d: torch: PyTorch's own convolution is at the limit
+    """
+    if isinstance(operator, str) and operator not in ops.OPERATORS:
+        raise ValueError(f"there is no operator {operator!r}: expected one of {', '.join(ops.OPERATORS)}")
+    function: Callable[..., Any] = ops.load_operator(operator) if isinstance(operator, str) else operator
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def fake(value: Any) -> Any:
+        return mode.from_tensor(value) if isinstance(value, Tensor) else value
+
+    with routes_taken() as taken, mode:
+        function(*map(fake, args), **{name: fake(value) for name, value in kwargs.items()})
+    return "\n".join(f"{name}: {route.name}: {route.reason}" for name, route in taken)

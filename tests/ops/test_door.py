@@ -1,0 +1,88 @@
+"""What every door does: the facts that the design rests on."""
+
+import pytest
+import torch
+
+from striate.geometry import windows
+from striate.ops._door import cast, check_alike, check_fits, check_input, in_transform, memory_format, second_order
+
+
+def test_autocast_lowers_floats_but_not_float64() -> None:
+    narrow, wide, whole = torch.zeros(1), torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+    assert cast(narrow, wide, None) == (narrow, wide, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        lowered, same, index, nothing = cast(narrow, wide, whole, None)
+    assert lowered.dtype == torch.bfloat16
+    assert same is wide and index is whole and nothing is None
+
+
+def test_devices_without_autocast_are_left_alone() -> None:
+    tensor = torch.zeros(1, device="meta")
+    assert cast(tensor) == (tensor,)
+
+
+def test_transforms_are_noticed() -> None:
+    seen = []
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        seen.append(in_transform())
+        return x.sum()
+
+    function(torch.zeros(2))
+    torch.func.grad(function)(torch.zeros(2))
+    torch.func.vmap(function)(torch.zeros(2, 2))
+    with torch.autograd.forward_ad.dual_level():
+        function(torch.zeros(2))
+    assert seen == [False, True, True, True]
+
+
+def test_a_bare_custom_operator_has_no_tangent() -> None:
+    """Why doors look for transforms: PyTorch gives a zero tangent, or refuses, for an operator of one's own."""
+    weight, input = torch.randn(2, 1, 3), torch.randn(1, 2, 5)
+    operator = torch.ops.striate.depthwise_conv if hasattr(torch.ops.striate, "depthwise_conv") else None
+    if operator is None:
+        from striate.ops import conv  # noqa: F401 - registers it
+
+        operator = torch.ops.striate.depthwise_conv
+    try:
+        _, tangent = torch.func.jvp(lambda x: operator(x, weight, None, [1], [0], [0], [1]), (input,), (input,))
+    except (RuntimeError, NotImplementedError):
+        return
+    assert not tangent.any()
+
+
+def test_second_order_is_right_to_the_third_order() -> None:
+    def plain(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a.pow(2) * b
+
+    a, b = torch.tensor(3.0, dtype=torch.float64), torch.tensor(5.0, dtype=torch.float64)
+    a.requires_grad_()
+    one = torch.ones((), dtype=torch.float64)
+    grad_grad, grad_a, grad_b = second_order(plain)((one, torch.zeros_like(one)), one, a, b)
+    assert (grad_grad, grad_a, grad_b) == (2 * 3 * 5, 2 * 5, 2 * 3)
+    (third,) = torch.autograd.grad(grad_b, a)
+    assert third == 2
+
+
+def test_memory_formats() -> None:
+    plain = torch.zeros(2, 3, 4, 5)
+    assert memory_format(plain) == torch.contiguous_format
+    assert memory_format(plain.contiguous(memory_format=torch.channels_last)) == torch.channels_last
+    volume = torch.zeros(2, 3, 4, 5, 6).contiguous(memory_format=torch.channels_last_3d)
+    assert memory_format(volume) == torch.channels_last_3d
+    assert memory_format(plain[:, :, ::2]) == torch.contiguous_format
+
+
+def test_errors_name_the_operator() -> None:
+    with pytest.raises(ValueError, match=r"^conv1d: input must be \(N, C, W\) or \(C, W\), got \(2, 2, 2, 2\)"):
+        check_input("conv1d", torch.zeros(2, 2, 2, 2), 1)
+    with pytest.raises(ValueError, match=r"^conv3d: input must be \(N, C, D, H, W\)"):
+        check_input("conv3d", torch.zeros(2, 2), 3)
+    with pytest.raises(TypeError, match=r"^lp: input must hold floating-point numbers, got torch.bool"):
+        check_input("lp", torch.zeros(2, 2, dtype=torch.bool), 1)
+    with pytest.raises(TypeError, match=r"^op: b must have the dtype of a, torch.float32, got torch.float64"):
+        check_alike("op", a=torch.zeros(1), none=None, b=torch.zeros(1, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"^op: b must be on the device of a, cpu, got meta"):
+        check_alike("op", a=torch.zeros(1), b=torch.zeros(1, device="meta"))
+    with pytest.raises(ValueError, match=r"^op: axis 1: the window is larger than the padded input"):
+        check_fits("op", windows(2, 3), (5, 2))

@@ -1,0 +1,102 @@
+"""The thread pool of the CPU kernels."""
+
+import concurrent.futures
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from striate.ops._threads import run_slabs
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def test_every_slab_once_in_order_on_one_thread() -> None:
+    seen: list[tuple[int, str]] = []
+    run_slabs(lambda slab: seen.append((slab, threading.current_thread().name)), 5)
+    assert seen == [(slab, threading.current_thread().name) for slab in range(5)]
+
+
+def test_no_slab() -> None:
+    run_slabs(lambda slab: pytest.fail("called"), 0)
+
+
+def test_threads_follow_torch(two_threads: None) -> None:
+    meeting = threading.Barrier(2)
+    seen: list[tuple[str, int]] = []
+
+    def work(slab: int) -> None:
+        meeting.wait(30)
+        seen.append((threading.current_thread().name, torch.get_num_threads()))
+
+    run_slabs(work, 2)
+    assert len({name for name, _ in seen}) == 2
+    assert [threads for _, threads in seen] == [1, 1]
+
+
+def test_later_threads_see_the_number_of_threads(two_threads: None) -> None:
+    run_slabs(lambda slab: None, 4)
+    assert torch.get_num_threads() == 2
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2
+
+
+def test_errors_reach_the_caller(two_threads: None) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_slabs(lambda slab: 1 // (slab - 3), 8)
+
+
+def test_slabs_inside_slabs(two_threads: None) -> None:
+    seen: list[int] = []
+    run_slabs(lambda slab: run_slabs(seen.append, 3), 2)
+    assert sorted(seen) == [0, 0, 1, 1, 2, 2]
+
+
+WORKER = """
+import torch, striate
+from torch.utils.data import DataLoader, Dataset
+
+def result(groups):
+    generator = torch.Generator().manual_seed(0)
+    maps, filters = torch.randn(2, 4, 9, 9, generator=generator), torch.randn(4, 4 // groups, 3, 3, generator=generator)
+    return striate.conv2d(maps, filters, groups=groups, padding="same")
+
+class Results(Dataset):
+    def __len__(self):
+        return 2
+    def __getitem__(self, index):
+        return result((1, 4)[index])
+
+torch.set_num_threads(2)
+parents = [result(1), result(4)]
+for child, parent in zip(DataLoader(Results(), batch_size=None, num_workers=1, timeout=60), parents, strict=True):
+    assert torch.allclose(child, parent, atol=1e-5)
+print("same")
+"""
+
+
+def test_a_worker_can_call_what_its_parent_has_called() -> None:
+    done = subprocess.run([sys.executable, "-c", WORKER], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "same\n", done.stderr
+
+
+def test_kernels_compile_where_nothing_can_be_written(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Root may write anywhere, so that the check of permission itself is replaced."""
+    code = f"""
+import os, tempfile
+tempfile.tempdir = {str(tmp_path_factory.mktemp("cache"))!r}
+os.access = lambda place, mode: False
+import torch, striate
+striate.conv2d(torch.zeros(1, 2, 4, 4, dtype=torch.float64), torch.ones(2, 1, 3, 3, dtype=torch.float64), groups=2)
+print(sum(name.endswith(".nbc") for _, _, files in os.walk(tempfile.tempdir) for name in files) > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "True\n", done.stderr
