@@ -1,1 +1,37 @@
 """Modules: they hold parameters and call the operators."""
+
+from striate.nn.collapse import collapse
+from striate.nn.conv import Conv1d, Conv2d, Conv3d, DepthwiseConv1d, DepthwiseConv2d, DepthwiseConv3d
+from striate.nn.conv_tanh_gain import ConvTanhGain1d, ConvTanhGain2d, ConvTanhGain3d
+from striate.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from striate.nn.factorize import Factorized, factorize
+from striate.nn.from_torch import from_torch
+from striate.nn.separable import (
+    DepthwiseSeparableConv1d,
+    DepthwiseSeparableConv2d,
+    DepthwiseSeparableConv3d,
+    SpatiallySeparableConv2d,
+)
+
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTanhGain1d",
+    "ConvTanhGain2d",
+    "ConvTanhGain3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "DepthwiseConv1d",
+    "DepthwiseConv2d",
+    "DepthwiseConv3d",
+    "DepthwiseSeparableConv1d",
+    "DepthwiseSeparableConv2d",
+    "DepthwiseSeparableConv3d",
+    "Factorized",
+    "SpatiallySeparableConv2d",
+    "collapse",
+    "factorize",
+    "from_torch",
+]

@@ -1,0 +1,135 @@
+"""Correlation and convolution of planes: the door."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from striate.geometry import windows
+from striate.geometry.padding import Padding
+from striate.ops._docs import documented_like
+from striate.ops._door import cast, check_alike, check_fits
+from striate.ops._padding import pad
+from striate.ops.correlate import reference
+from striate.ops.correlate.planes import correlate_planes
+
+
+def correlate(
+    input: Tensor,
+    kernel: Tensor,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding | Sequence[Padding] = "valid",
+    dilation: int | Sequence[int] = 1,
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+) -> Tensor:
+    """Lay a kernel over a series, a plane or a volume as it is, and sum the products under it.
+
+    `output[i] = sum over taps k of kernel[k] * input[i * stride + k * dilation - low]`, for one index an axis. The axes
+    of the kernel are the last axes of the input; axes before them are a batch, each entry by itself.
+
+    SciPy's mode "valid" is "valid" here and "full" is "full"; its "same" is "same_lower", which differs from "same" for
+    kernels of even size. SciPy's correlation takes the complex conjugate; complex numbers are refused here.
+
+    Args:
+        input: `(..., *sizes)`, floating-point, or integers, which are summed exactly in int64.
+        kernel: `(*kernel)` with 1 to 3 axes, of the input's dtype; for integers any integer dtype.
+        stride: places from one window to the next, at least 1; one number or one an axis.
+        padding: places added around the input: a number, a tuple of numbers or of pairs `(low, high)`, one an axis, or
+            a word: "valid", "same", "same_upper", "same_lower", "half", "full", "causal"; see
+            `striate.geometry.Window`.
+        dilation: places from one tap to the next, at least 1; one number or one an axis.
+        padding_mode: what lies outside the input.
+
+    Returns:
+        `(..., *output sizes)` in the input's dtype, int64 for integers.
+
+    Raises:
+        TypeError: if the numbers are complex, or dtypes differ.
+        ValueError: if ranks, devices or sizes do not fit, the kernel is larger than the padded input, or a setting is
+            out of its range.
+
+    Source:
+        Goodfellow, Bengio and Courville, "Deep Learning", 2016, section 9.1, https://www.deeplearningbook.org.
+
+    Example:
+        >>> import torch
+        >>> correlate(torch.tensor([1, 2, -1, 1, -3]), torch.tensor([1, 0, -1]), padding=1)
+        tensor([-2,  2,  1,  2,  1])
+    """
+    return _correlate("correlate", input, kernel, stride, padding, dilation, padding_mode, flipped=False)
+
+
+@documented_like(correlate)
+def convolve(
+    input: Tensor,
+    kernel: Tensor,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding | Sequence[Padding] = "valid",
+    dilation: int | Sequence[int] = 1,
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+) -> Tensor:
+    """Convolve a series, a plane or a volume with a kernel: `correlate` with the kernel flipped along every axis.
+
+    With "full" padding this is the convolution of mathematics, `output[i] = sum over k of kernel[k] * input[i - k]`, in
+    which input and kernel may change places. The other words take a part of it: "valid" where all of the kernel lies on
+    the input, "causal" the first as many as the input has, "same_lower" the middle, as SciPy's mode "same" does ("same"
+    differs from it for kernels of even size).
+
+    Example:
+        >>> import torch
+        >>> picture = torch.tensor([[0, 80, 40], [20, 40, 0], [0, 0, 40]])
+        >>> convolve(picture, torch.tensor([[0, 1], [2, 4]])) / 4
+        tensor([[ 45., 110.],
+                [ 40.,  40.]])
+    """
+    return _correlate("convolve", input, kernel, stride, padding, dilation, padding_mode, flipped=True)
+
+
+def _correlate(
+    name: str,
+    input: Tensor,
+    kernel: Tensor,
+    stride: int | Sequence[int],
+    padding: Padding | Sequence[Padding],
+    dilation: int | Sequence[int],
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"],
+    *,
+    flipped: bool,
+) -> Tensor:
+    axes = kernel.ndim
+    if not 1 <= axes <= 3 or min(kernel.shape) < 1:
+        raise ValueError(f"{name}: kernel must have 1 to 3 axes, none of size 0, got {tuple(kernel.shape)}")
+    if input.ndim < axes:
+        raise ValueError(f"{name}: input must have the {axes} axes of the kernel or more, got {tuple(input.shape)}")
+    input, kernel = cast(*_numbers(name, input, kernel))
+    check_alike(name, input=input, kernel=kernel)
+    batch, sizes = input.shape[: input.ndim - axes], input.shape[input.ndim - axes :]
+    along = windows(axes, tuple(kernel.shape), stride, padding, dilation)
+    low, high = check_fits(name, along, sizes)
+    planes = input.unsqueeze(0).flatten(0, len(batch))
+    if padding_mode != "zeros":
+        planes = pad(name, planes.unsqueeze(1), low, high, padding_mode, None).squeeze(1)
+        low, high = [0] * axes, [0] * axes
+    if flipped:
+        kernel = kernel.flip(tuple(range(axes)))
+    strides, dilations = [window.stride for window in along], [window.dilation for window in along]
+    if input.is_floating_point():
+        result = correlate_planes(planes, kernel.unsqueeze(0), strides, low, high, dilations).squeeze(1)
+    else:
+        # PyTorch has no convolution of integers on every device.
+        result = reference.correlate(planes, kernel, strides, low, high, dilations)
+    return result.reshape(*batch, *result.shape[1:])
+
+
+def _numbers(name: str, *tensors: Tensor) -> list[Tensor]:
+    """Floating-point numbers as they are, integers and truth values as int64.
+
+    Raises:
+        TypeError: if the numbers are complex.
+    """
+    for tensor in tensors:
+        if tensor.is_complex():
+            raise TypeError(f"{name}: numbers must be real, got {tensor.dtype}")
+    return [tensor if tensor.is_floating_point() else tensor.long() for tensor in tensors]
