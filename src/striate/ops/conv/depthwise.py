@@ -32,8 +32,8 @@ def _depthwise(
 
 
 def _torch_is_faster(input: Tensor, weight: Tensor) -> bool:
-    """Whether PyTorch's own forward is the faster one: two axes, float32 and a kernel that is not large."""
-    return input.ndim == 4 and input.dtype == torch.float32 and weight[0].numel() <= 150
+    """Whether PyTorch's own forward is the faster one: two axes, float32, many channels, a kernel that is not large."""
+    return input.ndim == 4 and input.dtype == torch.float32 and input.shape[1] >= 16 and weight[0].numel() <= 150
 
 
 @_depthwise.register_fake

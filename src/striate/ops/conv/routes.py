@@ -12,8 +12,10 @@ from striate.ops._padding import pairs
 from striate.ops.dispatch import Route
 
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
-_FFT_FROM = 400
-_FFT_DTYPES = (torch.float32, torch.float64)
+# Taps from which products of spectra win, in one, two and three dimensions, and filters a channel up to which the
+# depthwise kernels do: `make bench OP=conv`.
+_FFT_FROM = (48, 200, 500)
+_FILTERS_A_CHANNEL = 4
 
 
 def by_torch(
@@ -91,11 +93,13 @@ def fast_length(n: int) -> int:
 def choose(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int], groups: int) -> Route:
     """The fastest way, by what was measured; it depends on nothing that is dynamic under `torch.compile`."""
     taps = math.prod(weight.shape[2:])
-    depthwise = groups > 1 and weight.shape[1] == 1
-    if taps >= _FFT_FROM * math.prod(stride) and input.dtype in _FFT_DTYPES:
+    # One channel with a few filters is depthwise, too; with many it is a product of matrices, PyTorch's strength.
+    depthwise = weight.shape[1] == 1 and weight.shape[0] <= _FILTERS_A_CHANNEL * groups
+    on_cpu = input.device.type == "cpu"
+    if on_cpu and taps >= _FFT_FROM[len(stride) - 1] * math.prod(stride):
         return Route("fft", f"a kernel of {taps} taps costs less as a product of spectra")
     if depthwise and memory_format(input) != torch.contiguous_format and taps <= 9:
         return Route("torch", "PyTorch's depthwise convolution is at the limit for small kernels in channels-last")
-    if depthwise and input.device.type == "cpu" and not in_transform():
+    if depthwise and on_cpu and not in_transform():
         return Route("kernels", "PyTorch's depthwise convolution is slow on the CPU, its gradients above all")
     return Route("torch", "PyTorch's own convolution is at the limit")
