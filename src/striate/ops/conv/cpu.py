@@ -1,12 +1,14 @@
 """Depthwise convolution on the CPU.
 
-Every plane is padded, cut into one sub-plane for each phase of the stride, and laid flat. A tap is then one offset into
-the flat plane, whatever the number of axes, the stride and the dilation, and both kernels run over long contiguous
-stretches. Stretches that run over the end of a row compute numbers that nobody reads.
+A plane is padded, cut into one sub-plane for each phase of the stride, and laid flat in a buffer that stays in cache.
+A tap is then one offset into the buffer, whatever the number of axes, the stride and the dilation, and the kernels run
+over long contiguous stretches. Stretches that run over the end of a row compute numbers that nobody reads.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -49,6 +51,14 @@ class _Layout:
         return math.prod(self.pitch)
 
     @property
+    def origin(self) -> int:
+        """The place of the first input at stride 1."""
+        place = 0
+        for a, q in zip(self.low, self.pitch, strict=True):
+            place = place * q + a
+        return place
+
+    @property
     def reach(self) -> int:
         """Places of a phase from the first output to the last."""
         last = 0
@@ -79,30 +89,6 @@ def _layout(
     return _Layout(sizes, tuple(low), tuple(stride), pitch, outputs, np.array(offsets, dtype=np.int64))
 
 
-def _flat_input(input: Tensor, at: _Layout) -> Tensor:
-    """The padded input `(planes, phases * phase)`."""
-    images, channels = input.shape[:2]
-    axes = len(at.sizes)
-    whole = [q * s for q, s in zip(at.pitch, at.stride, strict=True)]
-    padded = input.new_zeros(images, channels, *whole)
-    inside = tuple(slice(a, a + n) for a, n in zip(at.low, at.sizes, strict=True))
-    padded[:, :, *inside] = input
-    if math.prod(at.stride) > 1:
-        split = [side for q, s in zip(at.pitch, at.stride, strict=True) for side in (q, s)]
-        order = [0, 1, *range(3, 3 + 2 * axes, 2), *range(2, 2 + 2 * axes, 2)]
-        padded = padded.view(images, channels, *split).permute(order).contiguous()
-    return padded.view(images * channels, at.phase * math.prod(at.stride))
-
-
-def _flat_gradient(grad: Tensor, at: _Layout, margin: int) -> Tensor:
-    """The output's gradient `(planes, margin + phase)`, laid out as a phase, with zeros where there is no output."""
-    planes = grad.shape[0] * grad.shape[1]
-    flat = grad.new_zeros(planes, margin + at.phase)
-    inside = tuple(slice(0, n) for n in at.outputs)
-    flat[:, margin:].view(planes, *at.pitch)[(slice(None), *inside)] = grad.reshape(planes, *at.outputs)
-    return flat
-
-
 def forward(
     input: Tensor,
     weight: Tensor,
@@ -114,11 +100,12 @@ def forward(
 ) -> Tensor:
     """Depthwise convolution of `(N, C, *sizes)` with `(C * multiplier, 1, *kernel)`, contiguous."""
     at = _layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
-    flat, taps = _numbers(_flat_input(input, at)), _numbers(weight.reshape(weight.shape[0], -1))
-    result = np.empty((input.shape[0] * weight.shape[0], *_three(at.outputs, 1)), flat.dtype)
-    start = np.zeros(weight.shape[0], flat.dtype) if bias is None else _numbers(bias)
+    planes, taps = _planes(input), _numbers(weight).reshape(weight.shape[0], -1)
+    result = np.empty((input.shape[0] * weight.shape[0], *_three(at.outputs, 1)), planes.dtype)
+    start = np.zeros(weight.shape[0], planes.dtype) if bias is None else _numbers(bias)
     multiplier = weight.shape[0] // input.shape[1]
-    _correlate_all(flat, at.offsets, taps, start, result, _three(at.pitch, 1), multiplier)
+    place = (*_three(at.low, 0), *_three(at.stride, 1), *_three(at.pitch, 1))
+    _in_slabs(len(result), partial(_correlate, planes, place, 0, 1, at.offsets, taps, start, result, multiplier))
     return torch.from_numpy(result).view(input.shape[0], weight.shape[0], *at.outputs).to(input.dtype)
 
 
@@ -135,45 +122,54 @@ def backward(
     """The gradients of input and weight; an empty tensor for one that is not needed."""
     at = _layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
     multiplier = weight.shape[0] // input.shape[1]
-    margin = int((at.offsets % at.phase).max())
-    flat_grad = _flat_gradient(grad, at, margin)
+    grads = _planes(grad)
     grad_input, grad_weight = input.new_empty(0), weight.new_empty(0)
     if needs[0]:
-        grad_input = _input_gradient(_numbers(flat_grad), weight, at, margin, multiplier, input)
+        grad_input = _input_gradient(grads, weight, at, multiplier, input)
     if needs[1]:
-        flat = _numbers(_flat_input(input, at))
-        sums = np.empty((weight.shape[0], len(at.offsets)), flat.dtype)
-        _products_all(flat, at.offsets, _numbers(flat_grad), sums, margin, at.reach, input.shape[0], multiplier)
+        planes = _planes(input)
+        sums = np.empty((weight.shape[0], len(at.offsets)), planes.dtype)
+        place = (*_three(at.low, 0), *_three(at.stride, 1), *_three(at.pitch, 1))
+        work = partial(_products, planes, place, at.offsets, grads, sums, at.reach, input.shape[0], multiplier)
+        _in_slabs(len(sums), work)
         grad_weight = torch.from_numpy(sums).view(weight.shape).to(weight.dtype)
     return grad_input, grad_weight
 
 
-def _input_gradient(
-    flat_grad: NDArray[Any], weight: Tensor, at: _Layout, margin: int, multiplier: int, input: Tensor
-) -> Tensor:
+def _input_gradient(grads: NDArray[Any], weight: Tensor, at: _Layout, multiplier: int, input: Tensor) -> Tensor:
     """Each phase of the input's gradient is a correlation of the output's with the taps of that phase, reversed."""
     images, channels = input.shape[:2]
-    planes, length = images * channels, margin + at.phase
-    taps = _numbers(weight.reshape(channels, -1))
-    grads = flat_grad.reshape(planes, multiplier * length)
-    phases = np.zeros((math.prod(at.stride), planes, *_three(at.pitch, 1)), flat_grad.dtype)
-    nothing = np.zeros(channels, flat_grad.dtype)
+    margin = int((at.offsets % at.phase).max())
+    taps = _numbers(weight).reshape(channels, -1)
+    nothing = np.zeros(channels, grads.dtype)
+    place = (0, 0, 0, 1, 1, 1, *_three(at.pitch, 1))
+    whole = math.prod(at.stride) == 1
+    # At stride 1 the one phase is the padded input, of which only the inside is computed.
+    origin, sizes = (at.origin, at.sizes) if whole else (0, at.pitch)
+    phases = np.zeros((math.prod(at.stride), images * channels, *_three(sizes, 1)), grads.dtype)
     for phase, result in enumerate(phases):
         here = np.flatnonzero(at.offsets // at.phase == phase)
         if len(here):
-            reversed_offsets = margin - at.offsets[here] % at.phase
-            offsets = np.concatenate([reversed_offsets + copy * length for copy in range(multiplier)])
+            back = origin + margin - at.offsets[here] % at.phase
+            offsets = np.concatenate([back + copy * (margin + at.phase) for copy in range(multiplier)])
             chosen = np.concatenate([here + copy * len(at.offsets) for copy in range(multiplier)])
             own = np.ascontiguousarray(taps[:, chosen])
-            _correlate_all(grads, offsets, own, nothing, result, _three(at.pitch, 1), 1)
+            work = partial(_correlate, grads, place, margin, multiplier, offsets, own, nothing, result, 1)
+            _in_slabs(len(result), work)
+    if whole:
+        return torch.from_numpy(phases).view(input.shape).to(input.dtype)
     axes = len(at.sizes)
-    whole = torch.from_numpy(phases).view(*at.stride, images, channels, *at.pitch)
-    order = [axes, axes + 1]
-    for axis in range(axes):
-        order += [axes + 2 + axis, axis]
-    whole = whole.permute(order).reshape(images, channels, *(q * s for q, s in zip(at.pitch, at.stride, strict=True)))
+    split = torch.from_numpy(phases).view(*at.stride, images, channels, *at.pitch)
+    order = [axes, axes + 1, *(place for axis in range(axes) for place in (axes + 2 + axis, axis))]
+    padded = split.permute(order).reshape(images, channels, *(q * s for q, s in zip(at.pitch, at.stride, strict=True)))
     inside = tuple(slice(a, a + n) for a, n in zip(at.low, at.sizes, strict=True))
-    return whole[:, :, *inside].to(input.dtype).contiguous()
+    return padded[:, :, *inside].to(input.dtype).contiguous()
+
+
+def _planes(maps: Tensor) -> NDArray[Any]:
+    """Maps `(N, C, *sizes)` as planes `(N * C, depth, height, width)`."""
+    planes: NDArray[Any] = _numbers(maps).reshape(maps.shape[0] * maps.shape[1], *_three(tuple(maps.shape[2:]), 1))
+    return planes
 
 
 def _numbers(tensor: Tensor) -> NDArray[Any]:
@@ -188,81 +184,70 @@ def _three(sizes: tuple[int, ...], filler: int) -> tuple[int, ...]:
     return (filler,) * (3 - len(sizes)) + sizes
 
 
-def _correlate_all(
-    flat: NDArray[Any],
-    offsets: NDArray[np.int64],
-    taps: NDArray[Any],
-    start: NDArray[Any],
-    result: NDArray[Any],
-    pitch: tuple[int, ...],
-    multiplier: int,
-) -> None:
-    planes = len(result)
-    step = max(1, -(-planes // _SLABS))
-    run_slabs(
-        lambda slab: _correlate(
-            flat,
-            offsets,
-            taps,
-            start,
-            result,
-            pitch[1],
-            pitch[2],
-            multiplier,
-            slab * step,
-            min(planes, (slab + 1) * step),
-        ),
-        -(-planes // step),
-    )
+def _in_slabs(rows: int, work: Callable[[int, int], None]) -> None:
+    """Call `work(first, last)` for slabs of rows, the same slabs whatever the number of threads."""
+    step = max(1, -(-rows // _SLABS))
+    run_slabs(lambda slab: work(slab * step, min(rows, (slab + 1) * step)), -(-rows // step))
 
 
-def _products_all(
-    flat: NDArray[Any],
-    offsets: NDArray[np.int64],
-    grads: NDArray[Any],
-    sums: NDArray[Any],
-    margin: int,
-    reach: int,
-    images: int,
-    multiplier: int,
-) -> None:
-    channels = len(sums)
-    step = max(1, -(-channels // _SLABS))
-    run_slabs(
-        lambda slab: _products(
-            flat, offsets, grads, sums, margin, reach, images, multiplier, slab * step, min(channels, (slab + 1) * step)
-        ),
-        -(-channels // step),
-    )
+@kernel
+def _lay(plane: Any, place: Any, buffer: Any) -> None:
+    """Lay a plane flat: phase by phase of the stride, padded, zeros where there is nothing."""
+    low_z, low_y, low_x, step_z, step_y, step_x, pitch_z, pitch_y, pitch_x = place
+    depth, height, width = plane.shape
+    buffer[:] = 0
+    for z in range(depth):
+        for y in range(height):
+            at_z, at_y = z + low_z, y + low_y
+            phase = ((at_z % step_z) * step_y + at_y % step_y) * step_x
+            row = (at_z // step_z * pitch_y + at_y // step_y) * pitch_x
+            if step_x == 1:
+                begin = phase * pitch_z * pitch_y * pitch_x + row + low_x
+                buffer[begin : begin + width] = plane[z, y]
+            else:
+                for x in range(width):
+                    at_x = x + low_x
+                    begin = (phase + at_x % step_x) * pitch_z * pitch_y * pitch_x + row
+                    buffer[begin + at_x // step_x] = plane[z, y, x]
 
 
 @kernel
 def _correlate(
-    flat: Any,
+    planes: Any,
+    place: Any,
+    margin: int,
+    copies: int,
     offsets: Any,
     taps: Any,
     start: Any,
     result: Any,
-    height: int,
-    width: int,
     multiplier: int,
     first: int,
     last: int,
 ) -> None:
-    """result[p, z, y, x] = start[c] + sum over t of taps[c, t] * flat[p // multiplier, (z, y, x) + offsets[t]]."""
+    """result[p, z, y, x] = start[c] + sum over t of taps[c, t] * flat[p // multiplier, (z, y, x) + offsets[t]].
+
+    A flat plane is made of `copies` planes, each after a margin of zeros.
+    """
     count = offsets.size
     _, OD, OH, OW = result.shape
+    height, width = place[7], place[8]
+    length = margin + place[3] * place[4] * place[5] * place[6] * height * width
+    flat = np.zeros(copies * length, planes.dtype)
     rows = min(OH, max(1, _BLOCK // width))
-    sums = np.empty(max(_BLOCK, width), flat.dtype)
+    sums = np.empty(max(_BLOCK, width), planes.dtype)
     for p in range(first, last):
         c = p % taps.shape[0]
+        if p == first or p % multiplier == 0:
+            for copy in range(copies):
+                _lay(planes[p // multiplier * copies + copy], place, flat[copy * length + margin : (copy + 1) * length])
         for z in range(OD):
             for y in range(0, OH, rows):
                 here = min(rows, OH - y)
-                length = (here - 1) * width + OW
-                plane = flat[p // multiplier, (z * height + y) * width :]
-                for begin in range(0, length, _BLOCK):
-                    n = min(_BLOCK, length - begin)
+                stretch = (here - 1) * width + OW
+                plane = flat[(z * height + y) * width :]
+                for begin in range(0, stretch, _BLOCK):
+                    n = min(_BLOCK, stretch - begin)
                     block = plane[begin:]
                     acc = sums[begin : begin + n]
                     acc[:] = start[c]
@@ -290,28 +275,33 @@ def _correlate(
 
 @kernel
 def _products(
-    flat: Any,
+    planes: Any,
+    place: Any,
     offsets: Any,
     grads: Any,
     sums: Any,
-    margin: int,
     reach: int,
     images: int,
     multiplier: int,
     first: int,
     last: int,
 ) -> None:
-    """sums[o, t] = sum over n and i of grads[n, o][margin + i] * flat[n, o // multiplier][i + offsets[t]]."""
+    """sums[o, t] = sum over n and i of grads[n, o][i] * flat[n, o // multiplier][i + offsets[t]]."""
     count, channels = offsets.size, sums.shape[0]
-    zero = flat.dtype.type(0)
+    phase = place[6] * place[7] * place[8]
+    flat = np.empty(place[3] * place[4] * place[5] * phase, planes.dtype)
+    grad = np.empty(phase, planes.dtype)
+    zero = planes.dtype.type(0)
     for o in range(first, last):
         sums[o] = zero
         for n in range(images):
             p = n * channels + o
+            _lay(planes[p // multiplier], place, flat)
+            _lay(grads[p], (0, 0, 0, 1, 1, 1, place[6], place[7], place[8]), grad)
             for begin in range(0, reach, _BLOCK):
                 places = min(_BLOCK, reach - begin)
-                block = flat[p // multiplier, begin:]
-                q = grads[p, margin + begin : margin + begin + places]
+                block = flat[begin:]
+                q = grad[begin : begin + places]
                 t = 0
                 while t + 8 <= count:
                     r0, r1, r2 = block[offsets[t] :], block[offsets[t + 1] :], block[offsets[t + 2] :]

@@ -14,7 +14,7 @@ from striate.ops.dispatch import Route
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 # Taps from which products of spectra win, in one, two and three dimensions, and filters a channel up to which the
 # depthwise kernels do: `make bench OP=conv`.
-_FFT_FROM = (48, 200, 500)
+_FFT_FROM = (64, 200, 500)
 _FILTERS_A_CHANNEL = 4
 
 
