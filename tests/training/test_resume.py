@@ -255,6 +255,17 @@ def test_an_edited_config_is_refused(stopped: Path, toy_network: Toy, toy_data: 
         resume(stopped, model=toy_network(), data=toy_data, report=False)
 
 
+def test_data_named_by_a_relative_path(
+    tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch, toy_config: Config
+) -> None:
+    monkeypatch.chdir(toy_folder.parent)
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit("lenet5", toy_folder.name, toy_config, out=folder, size=12, on_step=signalling(8, signal.SIGINT))
+    monkeypatch.chdir(tmp_path)
+    assert resume(folder, report=False).evaluation.part == "test"
+
+
 def test_other_data_are_refused(stopped: Path, toy_network: Toy, toy_folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(toy_folder, other)

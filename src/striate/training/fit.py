@@ -262,7 +262,9 @@ def _train(
 def _identity(planned: Plan) -> dict[str, Any]:
     """What must be the same for a run to go on, as JSON gives it back."""
     settings = {k: v for k, v in planned.config.to_dict().items() if k not in _WITHOUT_CONSEQUENCE}
-    manifest = json.dumps(planned.data.manifest(), sort_keys=True)
+    # Where the data lie does not count: they may be named by another path.
+    described = {name: value for name, value in planned.data.manifest().items() if name != "source"}
+    manifest = json.dumps(described, sort_keys=True)
     everything = {
         **settings,
         "model": planned.model_name,
