@@ -259,6 +259,25 @@ def test_fft_of_large_kernels() -> None:
     checks.check_dtypes(lambda i, w: conv2d(i, w, padding="same", groups=4), input.double(), weight.double())
 
 
+def test_gradients_of_volumes_that_pytorch_gets_wrong() -> None:
+    """With padding of its own, PyTorch 2.13 leaves parts of this weight gradient unwritten."""
+    generator = torch.Generator().manual_seed(0)
+    input = torch.randn(3, 2, 4, 8, 4, generator=generator)
+    weight = torch.randn(2, 2, 4, 4, 4, generator=generator)
+    settings: dict[str, Any] = {"stride": (2, 1, 2), "padding": (3, 0, 0)}
+    for _ in range(20):
+        checks.check_same(convolution(3, "standard", **settings), defined(3, "standard", **settings), input, weight)
+
+
+def test_windows_wholly_in_the_padding() -> None:
+    """With padding of its own, PyTorch 2.13 crashes here."""
+    layout = torch.channels_last
+    input = torch.randn(2, 4, 8, 1).contiguous(memory_format=layout)
+    weight = torch.randn(2, 2, 3, 1).contiguous(memory_format=layout)
+    settings: dict[str, Any] = {"stride": 3, "padding": ((1, 0), (2, 2)), "dilation": (1, 2)}
+    checks.check_same(convolution(2, "grouped", **settings), defined(2, "grouped", **settings), input, weight)
+
+
 def test_fast_lengths() -> None:
     assert [fast_length(n) for n in (1, 7, 11, 13, 17, 97, 1021)] == [1, 8, 12, 15, 18, 100, 1024]
 
