@@ -1,4 +1,4 @@
-"""Make the PyPI wheel of torchvision importable beside a CPU build of PyTorch, so that its operators can be timed.
+"""Make the published wheel of torchvision importable beside a CPU build of PyTorch, so that its operators can be timed.
 
 The wheel links three CUDA libraries that a CPU build of PyTorch lacks. Its CPU operators never call them, so
 empty stand-ins with the same names are enough. For benchmarks and comparisons only: never a dependency.

@@ -294,7 +294,7 @@ def test_dispatch_is_explained() -> None:
 
 
 def test_more_than_two_to_the_31_elements() -> None:
-    """A view of untouched memory: one channel repeated, beyond the reach of 32-bit places."""
+    """The end of a view whose places lie beyond the reach of 32 bits; most of it is never touched."""
     row = torch.arange(40_000, dtype=torch.float32) % 7
     input = row.expand(1, 2, 27_000, 40_000)
     assert input.numel() > 2**31
