@@ -42,6 +42,17 @@ def check_alike(operator: str, **tensors: Tensor | None) -> None:
             )
 
 
+def check_filters(operator: str, input: Tensor, weight: Tensor, channels: str) -> None:
+    """See that a weight has the axes of the input, none of them empty; `channels` names its first two in the error.
+
+    Raises:
+        ValueError: if it has not.
+    """
+    if weight.ndim != input.ndim or min(weight.shape) < 1:
+        sizes = ", ".join(f"k{axis}" for axis in range(1, input.ndim - 1))
+        raise ValueError(f"{operator}: weight must be ({channels}, {sizes}), none 0, got {tuple(weight.shape)}")
+
+
 def check_fits(operator: str, along: Sequence[Window], sizes: Sequence[int]) -> tuple[list[int], list[int]]:
     """See that each window has a place on the padded input; returns the padding, low and high, by axis.
 

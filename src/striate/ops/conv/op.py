@@ -8,7 +8,7 @@ from torch import Tensor
 from striate.geometry import windows
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_fits, check_input, memory_format
+from striate.ops._door import cast, check_alike, check_filters, check_fits, check_input, memory_format
 from striate.ops._padding import PaddingMode, pad
 from striate.ops.conv.depthwise import depthwise_conv
 from striate.ops.conv.routes import by_fft, by_torch, choose
@@ -154,9 +154,7 @@ def _check_channels(name: str, input: Tensor, weight: Tensor, bias: Tensor | Non
     Raises:
         ValueError: if they do not.
     """
-    if weight.ndim != input.ndim or min(weight.shape) < 1:
-        sizes = ", ".join(f"k{axis}" for axis in range(1, input.ndim - 1))
-        raise ValueError(f"{name}: weight must be (out, in / groups, {sizes}), none 0, got {tuple(weight.shape)}")
+    check_filters(name, input, weight, "out, in / groups")
     out, into = weight.shape[:2]
     if groups < 1 or out % groups or into * groups != input.shape[1]:
         raise ValueError(

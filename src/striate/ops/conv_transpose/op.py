@@ -8,7 +8,7 @@ from torch import Tensor
 from striate.geometry import windows
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_input, memory_format
+from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format
 from striate.ops.conv_transpose.crops import crops, output_paddings, sizes_wished, unrolled
 from striate.ops.conv_transpose.routes import by_sub_pixel, by_torch, choose
 from striate.ops.dispatch import take
@@ -178,9 +178,7 @@ def _check_channels(name: str, input: Tensor, weight: Tensor, bias: Tensor | Non
     Raises:
         ValueError: if they do not.
     """
-    if weight.ndim != input.ndim or min(weight.shape) < 1:
-        sizes = ", ".join(f"k{axis}" for axis in range(1, input.ndim - 1))
-        raise ValueError(f"{name}: weight must be (in, out / groups, {sizes}), none 0, got {tuple(weight.shape)}")
+    check_filters(name, input, weight, "in, out / groups")
     if groups < 1 or weight.shape[0] % groups or weight.shape[0] != input.shape[1]:
         raise ValueError(
             f"{name}: input has {input.shape[1]} channels, weight {tuple(weight.shape)} takes {weight.shape[0]}: they "
