@@ -1,15 +1,12 @@
 """Depthwise convolution on the CPU.
 
-A plane is padded, cut into one sub-plane for each phase of the stride, and laid flat in a buffer that stays in cache.
-A tap is then one offset into the buffer, whatever the number of axes, the stride and the dilation, and the kernels run
-over long contiguous stretches. Stretches that run over the end of a row compute numbers that nobody reads.
+Each plane is laid flat in a buffer that stays in cache, where a tap is one offset, and the kernels run over long
+contiguous stretches. Stretches that run over the end of a row compute numbers that nobody reads. Where there are
+sixteen planes or more, each with one filter, `vectors` takes them together.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,75 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from striate.ops._compile import kernel
+from striate.ops._lanes import LANES
 from striate.ops._threads import run_slabs
+from striate.ops.conv import vectors
+from striate.ops.conv.layout import SLABS, Layout, in_slabs, layout, three
 
 # Places of a plane that are worked on at once: they and what they read stay in the first-level cache.
 _BLOCK = 2048
-_SLABS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where everything lies in a flat plane; one entry an axis, the outermost first.
-
-    Args:
-        sizes: places of the input.
-        low: padding before it.
-        stride: phases.
-        pitch: places of one phase, so that a phase holds as many places as the product of these.
-        outputs: places of the output.
-        offsets: where each tap reads, relative to its output.
-    """
-
-    sizes: tuple[int, ...]
-    low: tuple[int, ...]
-    stride: tuple[int, ...]
-    pitch: tuple[int, ...]
-    outputs: tuple[int, ...]
-    offsets: NDArray[np.int64]
-
-    @property
-    def phase(self) -> int:
-        """Places of one phase."""
-        return math.prod(self.pitch)
-
-    @property
-    def origin(self) -> int:
-        """The place of the first input at stride 1."""
-        place = 0
-        for a, q in zip(self.low, self.pitch, strict=True):
-            place = place * q + a
-        return place
-
-    @property
-    def reach(self) -> int:
-        """Places of a phase from the first output to the last."""
-        last = 0
-        for n, q in zip(self.outputs, self.pitch, strict=True):
-            last = last * q + n - 1
-        return last + 1
-
-
-def _layout(
-    sizes: tuple[int, ...],
-    kernel_size: tuple[int, ...],
-    stride: list[int],
-    low: list[int],
-    high: list[int],
-    dilation: list[int],
-) -> _Layout:
-    extents = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation, strict=True)]
-    padded = [a + n + b for a, n, b in zip(low, sizes, high, strict=True)]
-    outputs = tuple((n - e) // s + 1 for n, e, s in zip(padded, extents, stride, strict=True))
-    pitch = tuple(-(-n // s) for n, s in zip(padded, stride, strict=True))
-    offsets = []
-    for tap in product(*map(range, kernel_size)):
-        phase = place = 0
-        for k, d, s, q in zip(tap, dilation, stride, pitch, strict=True):
-            steps, remainder = divmod(k * d, s)
-            phase, place = phase * s + remainder, place * q + steps
-        offsets.append(phase * math.prod(pitch) + place)
-    return _Layout(sizes, tuple(low), tuple(stride), pitch, outputs, np.array(offsets, dtype=np.int64))
+# Numbers of a plane's part: fewer are not worth a slab, more leave the second-level cache.
+_BAND_AT_LEAST, _BAND_AT_MOST = 1 << 14, 1 << 17
 
 
 def forward(
@@ -98,15 +35,56 @@ def forward(
     high: list[int],
     dilation: list[int],
 ) -> Tensor:
-    """Depthwise convolution of `(N, C, *sizes)` with `(C * multiplier, 1, *kernel)`, contiguous."""
-    at = _layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
+    """Depthwise convolution of `(N, C, *sizes)` with `(C * multiplier, 1, *kernel)`, in either memory format."""
+    at = layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
+    if _in_vectors(input, weight):
+        return vectors.correlate(input, weight.flatten(1), bias, at)
     planes, taps = _planes(input), _numbers(weight).reshape(weight.shape[0], -1)
-    result = np.empty((input.shape[0] * weight.shape[0], *_three(at.outputs, 1)), planes.dtype)
+    result = np.empty((input.shape[0] * weight.shape[0], *three(at.outputs, 1)), planes.dtype)
     start = np.zeros(weight.shape[0], planes.dtype) if bias is None else _numbers(bias)
     multiplier = weight.shape[0] // input.shape[1]
-    place = (*_three(at.low, 0), *_three(at.stride, 1), *_three(at.pitch, 1))
-    _in_slabs(len(result), partial(_correlate, planes, place, 0, 1, at.offsets, taps, start, result, multiplier))
+    bands = _bands(at, len(result))
+    if len(bands) == 1:
+        work = partial(_correlate, planes, at.place(), 0, 1, at.offsets, taps, start, result, multiplier)
+        in_slabs(len(result), work)
+    else:
+        missing = (slice(None),) * (5 - input.ndim)
+
+        def band(slab: int) -> None:
+            p, (first, last) = slab // len(bands), bands[slab % len(bands)]
+            own, read = _part(at, first, last, stride, low, high, dilation, tuple(weight.shape[2:]))
+            part = planes[p // multiplier][(*missing, read)][None]
+            c, to = p % weight.shape[0], result[p][(*missing, slice(first, last))][None]
+            _correlate(part, own.place(), 0, 1, own.offsets, taps[c : c + 1], start[c : c + 1], to, 1, 0, 1)
+
+        run_slabs(band, len(result) * len(bands))
     return torch.from_numpy(result).view(input.shape[0], weight.shape[0], *at.outputs).to(input.dtype)
+
+
+def _bands(at: Layout, planes: int) -> list[tuple[int, int]]:
+    """Rows of the output that are computed together: planes that no cache holds, or that are few, are cut."""
+    rows, each = at.outputs[0], at.phase * math.prod(at.stride) // at.pitch[0]
+    many = max(1, min(rows, -(-SLABS // max(planes, 1)), rows * each // _BAND_AT_LEAST), rows * each // _BAND_AT_MOST)
+    return [(rows * band // many, rows * (band + 1) // many) for band in range(many)]
+
+
+def _part(
+    at: Layout,
+    first: int,
+    last: int,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+    kernel_size: tuple[int, ...],
+) -> tuple[Layout, slice]:
+    """How the rows of the input lie that some rows of the output need, and which they are."""
+    begin = first * stride[0] - low[0]
+    end = (last - 1) * stride[0] - low[0] + dilation[0] * (kernel_size[0] - 1) + 1
+    read = slice(max(begin, 0), max(min(end, at.sizes[0]), begin, 0))
+    before, behind = max(min(-begin, end - begin), 0), max(min(end - at.sizes[0], end - begin), 0)
+    sizes = read.stop - read.start, *at.sizes[1:]
+    return layout(sizes, kernel_size, stride, [before, *low[1:]], [behind, *high[1:]], dilation), read
 
 
 def backward(
@@ -120,33 +98,39 @@ def backward(
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
     """The gradients of input and weight; an empty tensor for one that is not needed."""
-    at = _layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
-    multiplier = weight.shape[0] // input.shape[1]
-    grads = _planes(grad)
+    at = layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
+    multiplier, single = weight.shape[0] // input.shape[1], _in_vectors(input, weight)
     grad_input, grad_weight = input.new_empty(0), weight.new_empty(0)
-    if needs[0]:
-        grad_input = _input_gradient(grads, weight, at, multiplier, input)
-    if needs[1]:
-        planes = _planes(input)
+    reach = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
+    low_left, high_left = ([e - a for e, a in zip(reach, sides, strict=True)] for sides in (low, high))
+    if needs[0] and single and set(stride) == {1} and min(*low_left, *high_left) >= 0:
+        # At stride 1 the input's gradient is the output's, correlated with the reversed filters.
+        back = layout(tuple(grad.shape[2:]), tuple(weight.shape[2:]), stride, low_left, high_left, dilation)
+        grad_input = vectors.correlate(grad, weight.flatten(1).flip(1), None, back)
+    elif needs[0]:
+        grad_input = _input_gradient(_planes(grad), weight, at, multiplier, input)
+    if needs[1] and single:
+        grad_weight = vectors.products(input, grad, at).view(weight.shape).to(weight.dtype)
+    elif needs[1]:
+        grads, planes = _planes(grad), _planes(input)
         sums = np.empty((weight.shape[0], len(at.offsets)), planes.dtype)
-        place = (*_three(at.low, 0), *_three(at.stride, 1), *_three(at.pitch, 1))
-        work = partial(_products, planes, place, at.offsets, grads, sums, at.reach, input.shape[0], multiplier)
-        _in_slabs(len(sums), work)
+        work = partial(_products, planes, at.place(), at.offsets, grads, sums, at.reach, input.shape[0], multiplier)
+        in_slabs(len(sums), work)
         grad_weight = torch.from_numpy(sums).view(weight.shape).to(weight.dtype)
     return grad_input, grad_weight
 
 
-def _input_gradient(grads: NDArray[Any], weight: Tensor, at: _Layout, multiplier: int, input: Tensor) -> Tensor:
+def _input_gradient(grads: NDArray[Any], weight: Tensor, at: Layout, multiplier: int, input: Tensor) -> Tensor:
     """Each phase of the input's gradient is a correlation of the output's with the taps of that phase, reversed."""
     images, channels = input.shape[:2]
     margin = int((at.offsets % at.phase).max())
     taps = _numbers(weight).reshape(channels, -1)
     nothing = np.zeros(channels, grads.dtype)
-    place = (0, 0, 0, 1, 1, 1, *_three(at.pitch, 1))
+    place = (0, 0, 0, 1, 1, 1, *three(at.pitch, 1))
     whole = math.prod(at.stride) == 1
     # At stride 1 the one phase is the padded input, of which only the inside is computed.
     origin, sizes = (at.origin, at.sizes) if whole else (0, at.pitch)
-    phases = np.zeros((math.prod(at.stride), images * channels, *_three(sizes, 1)), grads.dtype)
+    phases = np.zeros((math.prod(at.stride), images * channels, *three(sizes, 1)), grads.dtype)
     for phase, result in enumerate(phases):
         here = np.flatnonzero(at.offsets // at.phase == phase)
         if len(here):
@@ -155,7 +139,7 @@ def _input_gradient(grads: NDArray[Any], weight: Tensor, at: _Layout, multiplier
             chosen = np.concatenate([here + copy * len(at.offsets) for copy in range(multiplier)])
             own = np.ascontiguousarray(taps[:, chosen])
             work = partial(_correlate, grads, place, margin, multiplier, offsets, own, nothing, result, 1)
-            _in_slabs(len(result), work)
+            in_slabs(len(result), work)
     if whole:
         return torch.from_numpy(phases).view(input.shape).to(input.dtype)
     axes = len(at.sizes)
@@ -166,9 +150,14 @@ def _input_gradient(grads: NDArray[Any], weight: Tensor, at: _Layout, multiplier
     return padded[:, :, *inside].to(input.dtype).contiguous()
 
 
+def _in_vectors(input: Tensor, weight: Tensor) -> bool:
+    """Whether sixteen planes are taken at once: there are as many, and each channel has one filter."""
+    return weight.shape[0] == input.shape[1] and input.shape[0] * input.shape[1] >= LANES
+
+
 def _planes(maps: Tensor) -> NDArray[Any]:
     """Maps `(N, C, *sizes)` as planes `(N * C, depth, height, width)`."""
-    planes: NDArray[Any] = _numbers(maps).reshape(maps.shape[0] * maps.shape[1], *_three(tuple(maps.shape[2:]), 1))
+    planes: NDArray[Any] = _numbers(maps).reshape(maps.shape[0] * maps.shape[1], *three(tuple(maps.shape[2:]), 1))
     return planes
 
 
@@ -177,17 +166,6 @@ def _numbers(tensor: Tensor) -> NDArray[Any]:
     wide = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
     array: NDArray[Any] = wide.detach().contiguous().numpy()
     return array
-
-
-def _three(sizes: tuple[int, ...], filler: int) -> tuple[int, ...]:
-    """Sizes along depth, height and width."""
-    return (filler,) * (3 - len(sizes)) + sizes
-
-
-def _in_slabs(rows: int, work: Callable[[int, int], None]) -> None:
-    """Call `work(first, last)` for slabs of rows, the same slabs whatever the number of threads."""
-    step = max(1, -(-rows // _SLABS))
-    run_slabs(lambda slab: work(slab * step, min(rows, (slab + 1) * step)), -(-rows // step))
 
 
 @kernel

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from striate.geometry import Window
 from striate.ops._door import memory_format, second_order
-from striate.ops.conv.routes import by_torch
+from striate.ops.conv.fft import depthwise_gradients
+from striate.ops.conv.routes import FFT_FROM, by_torch
 
 
 @torch.library.custom_op("striate::depthwise_conv", mutates_args=(), device_types="cpu")
@@ -32,8 +33,12 @@ def _depthwise(
 
 
 def _torch_is_faster(input: Tensor, weight: Tensor) -> bool:
-    """Whether PyTorch's own forward is the faster one: two axes, float32, many channels, a kernel that is not large."""
-    return input.ndim == 4 and input.dtype == torch.float32 and input.shape[1] >= 16 and weight[0].numel() <= 150
+    """Whether PyTorch's own forward is the faster one: two axes, float32, many channels; in NCHW nothing large."""
+    if input.ndim != 4 or input.dtype != torch.float32 or input.shape[1] < 16:
+        return False
+    if memory_format(input) == torch.channels_last:
+        return True
+    return weight[0].numel() <= 150 and input.shape[2] * input.shape[3] < 2048
 
 
 @_depthwise.register_fake
@@ -68,8 +73,17 @@ def _depthwise_backward(
 
     reach = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
     low_left, high_left = ([e - a for e, a in zip(reach, sides, strict=True)] for sides in (low, high))
-    as_forward = _torch_is_faster(input, weight) and weight.shape[0] == input.shape[1]
-    if needs[0] and as_forward and set(stride) == {1} and min(*low_left, *high_left) >= 0:
+    single = weight.shape[0] == input.shape[1]
+    as_forward = _torch_is_faster(input, weight) and single
+    if (
+        all(needs)
+        and single
+        and set(stride) == {1}
+        and min(*low, *high) >= 0
+        and weight[0].numel() >= FFT_FROM[len(low) - 1]
+    ):
+        grad_input, grad_weight = depthwise_gradients(grad, input, weight, low, high, dilation)
+    elif needs[0] and as_forward and set(stride) == {1} and min(*low_left, *high_left) >= 0:
         # At stride 1 the input's gradient is the output's, convolved with the flipped filters.
         flipped = weight.flip(*range(2, weight.ndim))
         _, grad_weight = cpu.backward(grad, input, weight, stride, low, high, dilation, [False, needs[1]])
