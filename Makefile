@@ -33,10 +33,13 @@ format: venv
 bench: venv
 	$(firstword $(wildcard .venv-peers/bin) $(BIN))/python -m benchmarks $(OP)
 
-bench-peers:
+bench-peers: .venv-peers/.installed
+
+.venv-peers/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps torchvision==0.28.0
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' jax
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps torchvision
+	touch $@
 
 sweep: venv
 	$(PYTEST) -m sweep -s -p no:xdist --timeout=0

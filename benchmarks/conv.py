@@ -1,4 +1,4 @@
-"""Convolution against `torch.nn` in the same memory format."""
+"""Convolution against `torch.nn` in both memory formats, ONNX Runtime and JAX."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.runner.case import Case, Peer, Target, Topic, Work
+from benchmarks.peers.jax_on_cpu import conv as conv_of_jax
+from benchmarks.peers.jax_on_cpu import on_jax
+from benchmarks.peers.onnx_runtime import on_onnx_runtime
+from benchmarks.runner.case import Case, Peer, Scaling, Target, Topic, Work
+from benchmarks.runner.contender import channels_last, on_torch
 from striate.ops.conv import conv1d, conv2d, conv3d
 
 _OURS = (conv1d, conv2d, conv3d)
@@ -26,40 +30,50 @@ class _Row:
     kernel: Sequence[int]
     target: Target
     dilation: int = 1
-    stride: int = 1
     groups: int = 1
     channels_last: bool = False
     floor: str = "the same product: PyTorch's own kernel"
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Input and weight."""
+        return torch.randn(*self.sizes), torch.randn(self.out, self.sizes[1] // self.groups, *self.kernel)
 
-def _work(row: _Row, function: Callable[..., Tensor]) -> Work:
-    generator = torch.Generator().manual_seed(0)
-    layout = torch.channels_last if row.channels_last else torch.contiguous_format
-    input = torch.randn(*row.sizes, generator=generator).contiguous(memory_format=layout).requires_grad_()
-    weight = torch.randn(row.out, row.sizes[1] // row.groups, *row.kernel, generator=generator)
-    weight = weight.contiguous(memory_format=layout).requires_grad_()
-    padding = tuple(row.dilation * (size - 1) // 2 for size in row.kernel)
-    settings: dict[str, Any] = {
-        "stride": row.stride, "padding": padding, "dilation": row.dilation, "groups": row.groups
-    }  # fmt: skip
-    grad = torch.ones_like(function(input, weight, **settings))
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the functions are told, one number an axis."""
+        return {
+            "stride": (1,) * len(self.kernel),
+            "padding": tuple(self.dilation * (taps - 1) // 2 for taps in self.kernel),
+            "dilation": (self.dilation,) * len(self.kernel),
+            "groups": self.groups,
+        }
 
-    def forward() -> None:
-        with torch.no_grad():
-            function(input, weight, **settings)
 
-    def both() -> None:
-        torch.autograd.grad(function(input, weight, **settings), (input, weight), grad)
+def _work(row: _Row, functions: Sequence[Callable[..., Tensor]], *, last: bool) -> Work:
+    function = functions[len(row.kernel) - 1]
+    tensors = channels_last(*row.tensors) if last else row.tensors
+    return on_torch(lambda input, weight: function(input, weight, **row.settings), *tensors)
 
-    return Work(run=forward, with_backward=both)
+
+def _onnx(row: _Row) -> Work:
+    padding, dilation = (list(row.settings[name]) for name in ("padding", "dilation"))
+    return on_onnx_runtime("Conv", *row.tensors, constant=(1,), pads=padding * 2, dilations=dilation, group=row.groups)
 
 
 def _case(row: _Row) -> Case:
-    axes = len(row.kernel) - 1
+    peers = [Peer(name="torch.nn", make=lambda: _work(row, _TORCH, last=row.channels_last), target=row.target)]
+    if not row.channels_last:
+        if len(row.kernel) > 1:
+            peers.append(Peer(name="torch.nn, channels-last", make=lambda: _work(row, _TORCH, last=True)))
+        peers += [
+            Peer(name="ONNX Runtime", make=lambda: _onnx(row), needs=("onnx", "onnxruntime")),
+            Peer(name="JAX", make=lambda: on_jax(conv_of_jax(**row.settings), *row.tensors), needs=("jax",)),
+        ]
     return Case(
         name=row.name,
-        ours=lambda: _work(row, _OURS[axes]),
-        peers=(Peer(name="torch.nn", make=lambda: _work(row, _TORCH[axes]), target=row.target),),
+        ours=lambda: _work(row, _OURS, last=row.channels_last),
+        peers=tuple(peers),
         floor=row.floor,
     )
 
@@ -119,4 +133,30 @@ _ROWS = (
     _Row(name="3-D 3×3×3, 2×16×16×28²", sizes=(2, 16, 16, 28, 28), out=16, kernel=(3, 3, 3), target=_EQUAL),
 )
 
-TOPIC = Topic(tests=("tests/ops/test_conv.py",), cases=tuple(map(_case, _ROWS)))
+
+def _layer(batch: int, channels: int, side: int, *, out: int, kernel: int, groups: int = 1) -> Work:
+    weight = torch.randn(out, channels // groups, kernel, kernel)
+    input = torch.randn(batch, channels, side, side)
+    return on_torch(lambda input, weight: conv2d(input, weight, padding=kernel // 2, groups=groups), input, weight)
+
+
+TOPIC = Topic(
+    tests=("tests/ops/test_conv.py",),
+    cases=tuple(map(_case, _ROWS)),
+    scalings=(
+        Scaling(
+            name="standard 3×3, to 64 channels",
+            make=lambda *sizes: _layer(*sizes, out=64, kernel=3),
+            batch=8,
+            channels=64,
+            side=56,
+        ),
+        Scaling(
+            name="depthwise 7×7",
+            make=lambda *sizes: _layer(*sizes, out=sizes[1], kernel=7, groups=sizes[1]),
+            batch=8,
+            channels=64,
+            side=56,
+        ),
+    ),
+)

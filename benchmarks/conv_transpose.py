@@ -1,4 +1,4 @@
-"""Transposed convolution against `torch.nn` in the same memory format."""
+"""Transposed convolution against `torch.nn` in both memory formats, ONNX Runtime and JAX."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.runner.case import Case, Peer, Target, Topic, Work
+from benchmarks.peers.jax_on_cpu import conv_transpose as conv_transpose_of_jax
+from benchmarks.peers.jax_on_cpu import on_jax
+from benchmarks.peers.onnx_runtime import on_onnx_runtime
+from benchmarks.runner.case import Case, Peer, Scaling, Target, Topic, Work
+from benchmarks.runner.contender import channels_last, on_torch
 from striate.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
 _OURS = (conv_transpose1d, conv_transpose2d, conv_transpose3d)
@@ -30,35 +34,54 @@ class _Row:
     channels_last: bool = False
     floor: str = "the same product: PyTorch's own kernel"
 
+    @property
+    def axes(self) -> int:
+        """How many there are."""
+        return len(self.sizes) - 2
 
-def _work(row: _Row, function: Callable[..., Tensor]) -> Work:
-    generator = torch.Generator().manual_seed(0)
-    layout = torch.channels_last if row.channels_last else torch.contiguous_format
-    input = torch.randn(*row.sizes, generator=generator).contiguous(memory_format=layout).requires_grad_()
-    kernel = (row.kernel,) * (len(row.sizes) - 2)
-    weight = torch.randn(row.sizes[1], row.out // row.groups, *kernel, generator=generator).requires_grad_()
-    bias = torch.randn(row.out, generator=generator).requires_grad_()
-    settings: dict[str, Any] = {
-        "stride": row.stride, "padding": (row.kernel - row.stride) // 2, "groups": row.groups
-    }  # fmt: skip
-    grad = torch.ones_like(function(input, weight, bias, **settings))
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Input, weight and bias."""
+        weight = torch.randn(self.sizes[1], self.out // self.groups, *(self.kernel,) * self.axes)
+        return torch.randn(*self.sizes), weight, torch.randn(self.out)
 
-    def forward() -> None:
-        with torch.no_grad():
-            function(input, weight, bias, **settings)
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the functions are told, one number an axis."""
+        return {
+            "stride": (self.stride,) * self.axes,
+            "padding": ((self.kernel - self.stride) // 2,) * self.axes,
+            "groups": self.groups,
+        }
 
-    def both() -> None:
-        torch.autograd.grad(function(input, weight, bias, **settings), (input, weight, bias), grad)
 
-    return Work(run=forward, with_backward=both)
+def _work(row: _Row, functions: Sequence[Callable[..., Tensor]], *, last: bool) -> Work:
+    function = functions[row.axes - 1]
+    tensors = channels_last(*row.tensors) if last else row.tensors
+    return on_torch(lambda input, weight, bias: function(input, weight, bias, **row.settings), *tensors)
+
+
+def _onnx(row: _Row) -> Work:
+    stride, padding = (list(row.settings[name]) for name in ("stride", "padding"))
+    return on_onnx_runtime(
+        "ConvTranspose", *row.tensors, constant=(1, 2), strides=stride, pads=padding * 2, group=row.groups
+    )
 
 
 def _case(row: _Row) -> Case:
-    axes = len(row.sizes) - 3
+    peers = [Peer(name="torch.nn", make=lambda: _work(row, _TORCH, last=row.channels_last), target=row.target)]
+    if not row.channels_last:
+        if row.axes > 1:
+            peers.append(Peer(name="torch.nn, channels-last", make=lambda: _work(row, _TORCH, last=True)))
+        jax = conv_transpose_of_jax(**row.settings)
+        peers += [
+            Peer(name="ONNX Runtime", make=lambda: _onnx(row), needs=("onnx", "onnxruntime")),
+            Peer(name="JAX", make=lambda: on_jax(jax, *row.tensors), needs=("jax",)),
+        ]
     return Case(
         name=row.name,
-        ours=lambda: _work(row, _OURS[axes]),
-        peers=(Peer(name="torch.nn", make=lambda: _work(row, _TORCH[axes]), target=row.target),),
+        ours=lambda: _work(row, _OURS, last=row.channels_last),
+        peers=tuple(peers),
         floor=row.floor,
     )
 
@@ -89,4 +112,14 @@ _ROWS = (
     _Row(name="3-D 2×2×2 s2, 2×32×8×28²", sizes=(2, 32, 8, 28, 28), out=32, kernel=2),
 )
 
-TOPIC = Topic(tests=("tests/ops/test_conv_transpose.py",), cases=tuple(map(_case, _ROWS)))
+
+def _layer(batch: int, channels: int, side: int) -> Work:
+    tensors = torch.randn(batch, channels, side, side), torch.randn(channels, 64, 4, 4)
+    return on_torch(lambda input, weight: conv_transpose2d(input, weight, stride=2, padding=1), *tensors)
+
+
+TOPIC = Topic(
+    tests=("tests/ops/test_conv_transpose.py",),
+    cases=tuple(map(_case, _ROWS)),
+    scalings=(Scaling(name="4×4 s2 p1, to 64 channels", make=_layer, batch=8, channels=64, side=28),),
+)

@@ -1,5 +1,7 @@
 """The matrix of a layer, against the usual way to find it: the images of the unit vectors."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,29 +12,30 @@ from striate.ops.toeplitz import toeplitz
 _SIZE = 32
 
 
-def _kernel() -> Tensor:
-    return torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+def _work(matrix: Callable[[Tensor], Tensor]) -> Work:
+    kernel = torch.randn(5, 5)
+
+    def run() -> None:
+        matrix(kernel)
+
+    def results() -> tuple[Tensor, ...]:
+        found = matrix(kernel)
+        return (found.indices(), found.values()) if found.is_sparse else (found,)
+
+    return Work(run=run, results=results)
 
 
 def _ours(*, sparse: bool) -> Work:
-    kernel = _kernel()
-
-    def run() -> None:
-        toeplitz(kernel, (_SIZE, _SIZE), padding="same", sparse=sparse)
-
-    return Work(run=run)
+    return _work(lambda kernel: toeplitz(kernel, (_SIZE, _SIZE), padding="same", sparse=sparse))
 
 
 def _images(*, sparse: bool) -> Work:
-    kernel = _kernel()[None, None]
-
-    def run() -> None:
+    def matrix(kernel: Tensor) -> Tensor:
         units = torch.eye(_SIZE * _SIZE).view(-1, 1, _SIZE, _SIZE)
-        matrix = F.conv2d(units, kernel, padding=2).flatten(1).T
-        if sparse:
-            matrix.to_sparse()
+        found = F.conv2d(units, kernel[None, None], padding=2).flatten(1).T
+        return found.to_sparse() if sparse else found
 
-    return Work(run=run)
+    return _work(matrix)
 
 
 TOPIC = Topic(

@@ -3,17 +3,18 @@
 The wheel links three CUDA libraries that a CPU build of PyTorch lacks. Its CPU operators never call them, so
 empty stand-ins with the same names are enough. For benchmarks and comparisons only: never a dependency.
 
-    from benchmarks.peers import torchvision_on_cpu  # before the first `import torchvision`
-    from torchvision.ops import deform_conv2d
+    from benchmarks.peers.torchvision_on_cpu import ops  # before the first `import torchvision`
 
 Needs: gcc, torch==2.13.0 (CPU), and `make bench-peers`.
 """
 
 import ctypes
+import importlib
 import importlib.util
 import pathlib
 import subprocess
 import tempfile
+from typing import Any
 
 import torch
 
@@ -46,3 +47,6 @@ if not torch.version.cuda:
     _allocator = "long _ZN3c104cuda20CUDACachingAllocator9allocatorE[64];\n"
     _build(_directory, "libc10_cuda.so", _allocator + "\n".join(f"int {f}(void) {{ return 0; }}" for f in _FUNCTIONS))
     _build(_directory, "libtorch_cuda.so", "int torchvision_on_cpu;\n")
+
+ops: Any = importlib.import_module("torchvision.ops")
+"""torchvision's operators."""

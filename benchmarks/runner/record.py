@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
+from benchmarks.runner import scaling
 from benchmarks.runner.case import Topic
 from benchmarks.runner.gate import ROOT
+from benchmarks.runner.scaling import Growth
 from benchmarks.runner.table import verdicts
 from benchmarks.runner.timing import Outcome, Spread, Times, extra, ratio
 
@@ -47,8 +49,10 @@ def describe(outcome: Outcome) -> dict[str, Any]:
     case, ours = outcome.case, outcome.ours
     peers = []
     for peer, times in zip(case.peers, outcome.peers, strict=True):
-        record: dict[str, Any] = {"name": peer.name, "target": asdict(peer.target), "missing": peer.missing()}
-        if times is not None:
+        record: dict[str, Any] = {"name": peer.name, "target": asdict(peer.target), "not_timed": None}
+        if isinstance(times, str):
+            record["not_timed"] = times
+        else:
             record |= _times(times) | {
                 "ratio": _spread(ratio(times.run, ours.run)),
                 "ratio_with_backward": _spread(ratio(times.with_backward, ours.with_backward)),
@@ -58,6 +62,21 @@ def describe(outcome: Outcome) -> dict[str, Any]:
         peers.append(record)
     amount = None if case.amount is None else {"number": case.amount[0], "of": case.amount[1]}
     return {"case": case.name, "floor": case.floor, "amount": amount, "ours": _times(ours), "peers": peers}
+
+
+def describe_growth(growth: Growth) -> dict[str, Any]:
+    """What was varied, step by step, as plain numbers."""
+    steps = []
+    for step in growth.steps:
+        record: dict[str, Any] = {"at": step.at, "factor": step.factor}
+        if step.times is not None:
+            record |= _times(step.times) | {
+                "against_first": _spread(scaling.compared(growth, step, "run")),
+                "against_first_with_backward": _spread(scaling.compared(growth, step, "with_backward")),
+                "met": scaling.verdicts(growth, step),
+            }
+        steps.append(record)
+    return {"scaling": growth.scaling.name, "varied": growth.varied, "target": scaling.wish(growth), "steps": steps}
 
 
 def check_writable(file: Path) -> None:

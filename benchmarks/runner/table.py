@@ -1,37 +1,52 @@
-"""The table: every row that was asked for, lost or won."""
+"""The tables: every row that was asked for, lost or won."""
 
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from benchmarks.runner import scaling
 from benchmarks.runner.case import Target
+from benchmarks.runner.scaling import Growth
 from benchmarks.runner.timing import Outcome, Spread, Times, extra, ratio
 
 HEADERS = (
     *("case", "contender", "time (IQR)", "rate", "ratio", "more"),
-    *("fwd+bwd (IQR)", "fwd+bwd ratio", "memory", "target", "", "floor"),
+    *("fwd+bwd (IQR)", "fwd+bwd ratio", "extra memory", "target", "", "floor"),
 )
-_LEFT = (0, 1, 10, 11)
+GROWTH_HEADERS = (
+    *("what grows", "of", "at", "factor", "time (IQR)", "against the first"),
+    *("fwd+bwd (IQR)", "fwd+bwd against the first", "target", ""),
+)
+_WORDS = {"case", "contender", "floor", "what grows", "of", ""}
 
 
 def print_table(title: str, outcomes: Iterable[Outcome], stream: TextIO) -> None:
+    """Print the cases of a topic."""
+    _print(title, HEADERS, [row for outcome in outcomes for row in rows_of(outcome)], stream)
+
+
+def print_growths(title: str, growths: Iterable[Growth], stream: TextIO) -> None:
+    """Print how the time of a topic grows."""
+    _print(title, GROWTH_HEADERS, [row for growth in growths for row in rows_of_growth(growth)], stream)
+
+
+def _print(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
     """Print the rows by rich if the stream is a terminal, else as plain columns; columns with nothing are left out."""
-    rows = [row for outcome in outcomes for row in rows_of(outcome)]
-    shown = [i for i in range(len(HEADERS)) if any(row[i] for row in rows)]
+    shown = [i for i in range(len(headers)) if any(row[i] for row in rows)]
     if stream.isatty():
         from rich.console import Console
         from rich.table import Table
 
         table = Table(title=title)
         for i in shown:
-            table.add_column(HEADERS[i], justify="left" if i in _LEFT else "right")
+            table.add_column(headers[i], justify="left" if headers[i] in _WORDS else "right")
         for row in rows:
-            table.add_row(*(row[i] for i in shown), end_section=not row[1])
+            table.add_row(*(row[i] for i in shown))
         Console(file=stream).print(table)
         return
     print(f"\n{title}", file=stream)
-    widths = [max(len(row[i]) for row in (HEADERS, *rows)) for i in range(len(HEADERS))]
-    for row in (HEADERS, *rows):
-        cells = (row[i].ljust(widths[i]) if i in _LEFT else row[i].rjust(widths[i]) for i in shown)
+    widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
+    for row in (headers, *rows):
+        cells = (row[i].ljust(widths[i]) if headers[i] in _WORDS else row[i].rjust(widths[i]) for i in shown)
         print("  ".join(cells).rstrip(), file=stream)
 
 
@@ -41,13 +56,37 @@ def rows_of(outcome: Outcome) -> list[tuple[str, ...]]:
     rows = [(case.name, "striate", *_measured(ours, case.amount), "", "", case.floor)]
     for peer, times in zip(case.peers, outcome.peers, strict=True):
         wished = ", ".join(_wishes(peer.target))
-        if times is None:
-            rows.append(("", peer.name, f"not installed: {', '.join(peer.missing())}", *[""] * 6, wished, "", ""))
+        if isinstance(times, str):
+            rows.append(("", peer.name, times, *[""] * 6, wished, "", ""))
             continue
-        met = "met" if all(verdicts(peer.target, ours, times).values()) else "missed"
-        met += " (noisy)" if undecided(peer.target, ours, times) else ""
+        met = _met(verdicts(peer.target, ours, times), noisy=undecided(peer.target, ours, times))
         rows.append(("", peer.name, *_measured(times, case.amount, ours, peer.target), wished, met, ""))
     return rows
+
+
+def rows_of_growth(growth: Growth) -> list[tuple[str, ...]]:
+    """The cells of each step."""
+    rows = []
+    for step in growth.steps:
+        first = step is growth.steps[0]
+        names = (growth.varied, growth.scaling.name) if first else ("", "")
+        if step.times is None:
+            rows.append((*names, step.at, f"{step.factor}×", "not measured: too few cores", *[""] * 3, *[""] * 2))
+            continue
+        cells = []
+        for name, times in (("run", step.times.run), ("with_backward", step.times.with_backward)):
+            spread = scaling.compared(growth, step, name)
+            unit = "×" if growth.varied == "threads" else " a unit"
+            cells += [_spread(times), "" if spread is None else f"{spread.median:.3g}{unit}"]
+        met = _met(scaling.verdicts(growth, step), noisy=scaling.undecided(growth, step))
+        rows.append((*names, step.at, f"{step.factor}×", *cells, "" if first else scaling.wish(growth), met))
+    return rows
+
+
+def _met(found: dict[str, bool], *, noisy: bool) -> str:
+    if not found:
+        return ""
+    return ("met" if all(found.values()) else "missed") + (" (noisy)" if noisy else "")
 
 
 def verdicts(target: Target, ours: Times, peer: Times) -> dict[str, bool]:
@@ -98,8 +137,16 @@ def _measured(
         "" if more is None else duration(more.median),
         _spread(times.with_backward),
         _ratio(ratio(times.with_backward, ours.with_backward)) if ours else "",
-        "" if times.memory is None else f"{times.memory / 2**20:.1f} MiB",
+        _memory(times, ours),
     )
+
+
+def _memory(times: Times, ours: Times | None) -> str:
+    """MiB; of a peer without gradients those of its forward, where ours are of forward and backward."""
+    if times.memory is None:
+        return ""
+    forward_only = ours and ours.with_backward and not times.with_backward
+    return f"{times.memory / 2**20:.1f} MiB{' (fwd)' if forward_only else ''}"
 
 
 def _spread(values: Sequence[float] | None) -> str:

@@ -3,13 +3,14 @@
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
 import torch
 
+from benchmarks.runner.agreement import disagreement
 from benchmarks.runner.case import Case, Run, Work
 
 Clock = Callable[[], float]
@@ -20,6 +21,8 @@ _MOST_ROUNDS = 200
 # Quick repeats are taken several at a time: a sample shorter than this says more of the machine than of the code.
 _LEAST_SECONDS = 0.005
 _PRECISION = 0.01
+# The threads of OpenMP spin for some milliseconds after their last product, and would do so in the next one's time.
+_REST = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was measured of a case: `peers[i]` of `case.peers[i]`, None where it is not installed."""
+    """What was measured of a case: `peers[i]` of `case.peers[i]`, or in words why it was not timed."""
 
     case: Case
     ours: Times
-    peers: list[Times | None]
+    peers: list[Times | str]
 
 
 def ratio(peer: list[float] | None, ours: list[float] | None) -> Spread | None:
@@ -75,15 +78,32 @@ def known_well(values: list[float]) -> bool:
     return 1.57 * (spread.high - spread.low) / math.sqrt(len(values)) <= _PRECISION * spread.median
 
 
-def measure(case: Case, *, clock: Clock = time.perf_counter) -> Outcome:
-    """Warm everything up, then repeat round after round: ours and the peers, every other time in reverse.
+def measure(case: Case, *, budget: float | None = None, clock: Clock = time.perf_counter) -> Outcome:
+    """Time ours and every peer that is installed and whose results agree with ours.
 
     Args:
         case: the case.
+        budget: seconds instead of the case's own.
         clock: seconds.
     """
-    makers = [case.ours, *(peer.make for peer in case.peers if not peer.missing())]
-    works = [_made(make) for make in makers]
+    ours = made(case.ours)
+    expected = ours.results() if ours.results is not None else None
+    peers: list[Work | str] = []
+    for peer in case.peers:
+        missing = peer.missing()
+        work = f"not installed: {', '.join(missing)}" if missing else made(peer.make)
+        if isinstance(work, Work) and work.results is not None and expected is not None:
+            work = disagreement(expected, work.results()) or work
+        peers.append(work)
+    works = [ours, *(work for work in peers if isinstance(work, Work))]
+    del expected
+    times = iter(take_turns(works, case.budget if budget is None else budget, clock))
+    first = next(times)
+    return Outcome(case=case, ours=first, peers=[work if isinstance(work, str) else next(times) for work in peers])
+
+
+def take_turns(works: Sequence[Work], budget: float, clock: Clock) -> list[Times]:
+    """Warm everything up, then repeat round after round, every other time in reverse."""
     begun = clock()
     samplers = [_sampler(run, clock) for work in works for run in (work.run, work.with_backward) if run is not None]
     samples: list[list[float]] = [[] for _ in samplers]
@@ -91,21 +111,17 @@ def measure(case: Case, *, clock: Clock = time.perf_counter) -> Outcome:
         turns = list(zip(samplers, samples, strict=True))
         for sample, taken in reversed(turns) if number % 2 else turns:
             taken.append(sample())
-        if number + 1 >= _LEAST_ROUNDS and (clock() - begun > case.budget or all(map(known_well, samples))):
+        if number + 1 >= _LEAST_ROUNDS and (clock() - begun > budget or all(map(known_well, samples))):
             break
-    remaining = iter(samples)
-    times = iter(
-        Times(
-            run=next(remaining),
-            with_backward=None if work.with_backward is None else next(remaining),
-            memory=None if work.memory is None else work.memory(),
-        )
+    remaining: Iterator[list[float]] = iter(samples)
+    return [
+        Times(run=next(remaining), with_backward=None if work.with_backward is None else next(remaining))
         for work in works
-    )
-    return Outcome(case=case, ours=next(times), peers=[None if peer.missing() else next(times) for peer in case.peers])
+    ]
 
 
-def _made(make: Callable[[], Work]) -> Work:
+def made(make: Callable[[], Work]) -> Work:
+    """The contender, from the same random numbers as every other of its case."""
     torch.manual_seed(0)
     return make()
 
@@ -118,6 +134,7 @@ def _sampler(run: Run, clock: Clock) -> Callable[[], float]:
 
 def _sample(run: Run, calls: int, clock: Clock) -> float:
     """Seconds of one repeat, the mean of a few."""
+    time.sleep(_REST)
     begun = clock()
     told = [run() for _ in range(calls)]
     passed = clock() - begun

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 
 import pytest
+from benchmarks.runner import timing
 from benchmarks.runner.case import Case, Peer, Run, Target, Work
 
 
@@ -29,7 +30,8 @@ class FakeClock:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    monkeypatch.setattr(timing, "_REST", 0.0)
     return FakeClock()
 
 
@@ -40,7 +42,7 @@ def make_case(clock: FakeClock) -> Callable[..., Case]:
     def make(
         *, ours: tuple[float, ...] = (1.0,), theirs: tuple[float, ...] = (3.0,), needs: tuple[str, ...] = ()
     ) -> Case:
-        work = Work(run=clock.run("ours", ours), with_backward=clock.run("ours back", (2.0,)), memory=lambda: 3 * 2**20)
+        work = Work(run=clock.run("ours", ours), with_backward=clock.run("ours back", (2.0,)))
         peer = Work(run=clock.run("peer", theirs), with_backward=clock.run("peer back", (8.0,)))
         return Case(
             name="a case",

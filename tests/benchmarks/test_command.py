@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from benchmarks.runner import command, record
-from benchmarks.runner.case import Case, Topic
+from benchmarks.runner.case import Case, Scaling, Topic, Work
+from benchmarks.runner.scaling import grow
 from benchmarks.runner.timing import measure
 from tests.benchmarks.conftest import FakeClock
 
@@ -17,9 +19,22 @@ def gate(
 ) -> dict[str, str]:
     """Two topics on a fake clock; what is put in here is the failure of the topic whose tests it names."""
     failures: dict[str, str] = {}
-    topics = {name: Topic(cases=(make_case(),), tests=(f"tests/{name}",)) for name in ("pooling", "unfolding")}
+    layer = Scaling(
+        name="a layer",
+        make=lambda batch, *_: Work(run=clock.run("layer", [float(batch)])),
+        batch=4,
+        channels=4,
+        side=4,
+        vary=("batch",),
+    )
+    topics = {
+        "pooling": Topic(cases=(make_case(),), tests=("tests/pooling",)),
+        "unfolding": Topic(cases=(make_case(theirs=(3.0, 3.3)),), tests=("tests/unfolding",), scalings=(layer,)),
+    }
     monkeypatch.setattr(command, "load_topics", lambda: topics)
-    monkeypatch.setattr(command, "measure", lambda case: measure(case, clock=clock))
+    monkeypatch.setattr(command, "measure", partial(measure, clock=clock))
+    monkeypatch.setattr(command, "grow", partial(grow, clock=clock))
+    monkeypatch.setattr(command, "extra_memory", lambda module, number: [len(module), number, None])
     monkeypatch.setattr(command, "failure", lambda tests: failures.get(tests[0]))
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     return failures
@@ -79,9 +94,30 @@ def test_no_tests_is_said(gate: dict[str, str], capsys: pytest.CaptureFixture[st
 def test_json_is_written_under_the_results(gate: dict[str, str], tmp_path: Path) -> None:
     assert command.main(["--json", "0.1/all.json"]) == 0
     written = json.loads((tmp_path / "0.1" / "all.json").read_text(encoding="utf-8"))
-    assert written.keys() == {"format", "machine", "tested", "topics"}
+    assert written.keys() == {"format", "machine", "tested", "budget", "topics"}
     assert written["topics"].keys() == {"pooling", "unfolding"}
     assert written["topics"]["pooling"]["cases"][0]["peers"][0]["ratio"]["median"] == 3.0
+    assert written["topics"]["pooling"]["scalings"] == []
+    unfolding = written["topics"]["unfolding"]
+    assert unfolding["cases"][0]["ours"]["memory"] == len("benchmarks.unfolding")
+    assert [step["factor"] for step in unfolding["scalings"][0]["steps"]] == [1, 4, 16]
+    assert written["budget"] is None
+
+
+def test_growth_has_a_table_of_its_own(gate: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([]) == 0
+    output = capsys.readouterr().out
+    assert "\nunfolding: how the time grows\nwhat grows" in output
+    assert "pooling: how" not in output
+
+
+def test_budget_holds_for_every_case(gate: dict[str, str], tmp_path: Path) -> None:
+    assert command.main(["--json", "own.json"]) == 0
+    assert command.main(["--budget", "500", "--json", "given.json"]) == 0
+    own, given = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("own", "given"))
+    assert (own["budget"], given["budget"]) == (None, 500.0)
+    rounds = [written["topics"]["unfolding"]["cases"][0]["ours"]["rounds"] for written in (own, given)]
+    assert rounds[0] == 3 < rounds[1]
 
 
 def test_json_that_cannot_be_written(

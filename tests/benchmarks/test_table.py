@@ -4,7 +4,8 @@ import io
 from collections.abc import Callable
 
 import pytest
-from benchmarks.runner.case import Case, Target, Work
+from benchmarks.runner.case import Case, Peer, Target, Work
+from benchmarks.runner.memory import with_memory
 from benchmarks.runner.table import HEADERS, duration, print_table, rows_of, undecided, verdicts
 from benchmarks.runner.timing import Outcome, Times, measure
 from tests.benchmarks.conftest import FakeClock
@@ -20,12 +21,13 @@ def named(row: tuple[str, ...]) -> dict[str, str]:
 
 
 def test_rows_hold_times_ratios_targets_and_floor(clock: FakeClock, make_case: Callable[..., Case]) -> None:
-    ours, peer, slow = map(named, rows_of(measure(make_case(), clock=clock)))
+    outcome = with_memory(measure(make_case(), clock=clock), [3 * 2**20, 2**19, None])
+    ours, peer, slow = map(named, rows_of(outcome))
     assert ours["case"] == "a case"
     assert ours["contender"] == "striate"
     assert ours["floor"] == "a floor"
     assert ours["rate"] == "100 samples/s"
-    assert ours["memory"] == "3.0 MiB"
+    assert (ours["extra memory"], peer["extra memory"], slow["extra memory"]) == ("3.0 MiB", "0.5 MiB", "")
     assert peer["time (IQR)"] == "3 s (3 s to 3 s)"
     assert peer["ratio"] == "3×"
     assert peer["fwd+bwd ratio"] == "4×"
@@ -68,6 +70,19 @@ def test_a_peer_that_is_not_installed_keeps_its_row(clock: FakeClock, make_case:
     assert absent["contender"] == "a peer"
     assert absent["time (IQR)"] == "not installed: no_such_package"
     assert absent["target"] == "≥ 2×, fwd+bwd ≥ 5×"
+
+
+def test_a_peer_without_targets_is_shown_without_a_verdict() -> None:
+    case = Case(name="a case", ours=_nothing, peers=(Peer(name="a peer", make=_nothing),), floor="")
+    ours = Times(run=[1.0], with_backward=[2.0], memory=2**20)
+    outcome = Outcome(case=case, ours=ours, peers=[Times(run=[2.0], memory=2**20)])
+    _, peer = map(named, rows_of(outcome))
+    assert (peer["ratio"], peer["target"], peer[""]) == ("2×", "", "")
+    assert peer["extra memory"] == "1.0 MiB (fwd)"
+
+
+def _nothing() -> Work:
+    return Work(run=lambda: None)
 
 
 def test_plain_where_the_output_is_no_terminal(clock: FakeClock, make_case: Callable[..., Case]) -> None:

@@ -1,11 +1,13 @@
 """The statistics and the rounds, on a clock that stands still but for the contenders."""
 
+import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from benchmarks.runner import timing
 from benchmarks.runner.case import Case, Peer, Target, Work
-from benchmarks.runner.timing import Spread, extra, known_well, measure, ratio
+from benchmarks.runner.timing import Spread, Times, extra, known_well, measure, ratio
 from tests.benchmarks.conftest import FakeClock
 
 
@@ -43,8 +45,7 @@ def test_contenders_take_turns_and_every_other_round_runs_in_reverse(
     assert clock.log == warm_up + there + there[::-1] + there
     assert outcome.ours.run == [1.0] * 3
     assert outcome.ours.with_backward == [2.0] * 3
-    assert outcome.ours.memory == 3 * 2**20
-    assert [peer and peer.with_backward for peer in outcome.peers] == [[8.0] * 3] * 2
+    assert outcome.peers == [Times(run=[3.0] * 3, with_backward=[8.0] * 3)] * 2
 
 
 def test_noise_is_met_with_more_rounds_within_the_budget(clock: FakeClock) -> None:
@@ -62,6 +63,12 @@ def test_noise_is_met_with_more_rounds_within_the_budget(clock: FakeClock) -> No
 def test_no_budget_is_so_small_that_nothing_is_measured(clock: FakeClock) -> None:
     outcome = measure(alone(Work(run=clock.run("slow", [50.0, 90.0])), budget=1.0), clock=clock)
     assert len(outcome.ours.run) == 3
+
+
+def test_a_budget_that_is_given_stands_for_the_cases_own(clock: FakeClock) -> None:
+    case = alone(Work(run=clock.run("wild", [1.0, 2.0])), budget=10.0)
+    assert len(measure(case, budget=0.0, clock=clock).ours.run) == 3
+    assert len(measure(case, budget=50.0, clock=clock).ours.run) > len(measure(case, clock=clock).ours.run) > 3
 
 
 def test_quick_repeats_are_sampled_several_at_a_time(clock: FakeClock) -> None:
@@ -93,5 +100,38 @@ def test_a_peer_that_is_not_installed_is_not_made(clock: FakeClock) -> None:
     peer = Peer(name="absent", make=never, target=Target(ratio=1.0), needs=("no_such_package",))
     case = Case(name="a case", ours=lambda: Work(run=clock.run("ours", [1.0])), peers=(peer,), floor="")
     outcome = measure(case, clock=clock)
-    assert outcome.peers == [None]
+    assert outcome.peers == ["not installed: no_such_package"]
     assert peer.missing() == ["no_such_package"]
+
+
+def test_a_peer_that_gives_something_else_is_not_timed(clock: FakeClock) -> None:
+    def giving(name: str, *numbers: float) -> Work:
+        return Work(run=clock.run(name, [1.0]), results=lambda: tuple(map(np.array, numbers)))
+
+    peers = tuple(
+        Peer(name=name, make=lambda work=work: work)
+        for name, work in (
+            ("right", giving("right", 1.0, 2.0)),
+            ("wrong", giving("wrong", 1.0, 2.1)),
+            ("only forward", giving("only forward", 1.0)),
+            ("unknown", Work(run=clock.run("unknown", [1.0]))),
+        )
+    )
+    case = Case(name="a case", ours=lambda: giving("ours", 1.0, 2.0), peers=peers, floor="")
+    right, wrong, only_forward, unknown = measure(case, clock=clock).peers
+    assert wrong == "disagrees: gradient 1 differs by 5e-02"
+    assert "wrong" not in clock.log
+    assert right == only_forward == unknown == Times(run=[1.0] * 3)
+
+
+def test_the_threads_of_the_last_contender_come_to_rest_before_the_next_is_timed(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        clock.log.append("rest")
+
+    monkeypatch.setattr(timing, "_REST", 0.5)
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert measure(alone(Work(run=clock.run("ours", [1.0]))), clock=clock).ours.run == [1.0] * 3
+    assert clock.log == ["rest", "ours"] * 5
