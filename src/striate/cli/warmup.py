@@ -1,5 +1,7 @@
 """`striate warmup`: compile all kernels now, not at their first use."""
 
+from collections.abc import Callable
+
 
 def warmup() -> None:
     """Compile the CPU kernels and keep them on disk, so that no first call has to wait."""
@@ -7,12 +9,48 @@ def warmup() -> None:
 
     import torch
 
-    from striate.ops.conv import conv2d
-
     begun = time.perf_counter()
-    for dtype in (torch.float32, torch.float64):
-        maps = torch.ones(1, 2, 4, 4, dtype=dtype, requires_grad=True)
-        filters = torch.ones(2, 1, 3, 3, dtype=dtype, requires_grad=True)
-        conv2d(maps, filters, groups=2).sum().backward()  # type: ignore[no-untyped-call]
-        print(f"depthwise convolution, {str(dtype).removeprefix('torch.')}: ready")
+    for name, dtypes, run in _kernels():
+        for dtype in dtypes:
+            run(getattr(torch, dtype))
+            print(f"{name}, {dtype}: ready")
     print(f"{time.perf_counter() - begun:.1f} s")
+
+
+def _kernels() -> list[tuple[str, tuple[str, ...], Callable[..., None]]]:
+    """Operators that have kernels, the dtypes for which these differ, and what makes Numba compile them."""
+    import torch
+    from torch import Tensor
+
+    from striate.ops.conv import conv2d
+    from striate.ops.deform_aggregate import deform_aggregate2d
+    from striate.ops.deform_conv import deform_conv2d
+
+    def with_gradients(function: Callable[..., Tensor], *inputs: Tensor) -> None:
+        leaves = [tensor.requires_grad_() for tensor in inputs]
+        output = function(*leaves)
+        torch.autograd.grad(output, leaves, torch.ones_like(output))
+
+    def depthwise(dtype: torch.dtype) -> None:
+        # Few planes, and sixteen at a time.
+        for channels in (2, 16):
+            maps, filters = torch.ones(1, channels, 4, 4, dtype=dtype), torch.ones(channels, 1, 3, 3, dtype=dtype)
+            with_gradients(lambda i, w: conv2d(i, w, groups=i.shape[1]), maps, filters)
+
+    def deform_conv(dtype: torch.dtype) -> None:
+        offset, mask = torch.zeros(1, 18, 2, 2, dtype=dtype), torch.ones(1, 9, 2, 2, dtype=dtype)
+        for into in (1, 2):
+            maps, filters = torch.ones(1, 2, 4, 4, dtype=dtype), torch.ones(2, into, 3, 3, dtype=dtype)
+            with_gradients(lambda i, o, w, m: deform_conv2d(i, o, w, mask=m), maps, offset, filters, mask)
+
+    def deform_aggregate(dtype: torch.dtype) -> None:
+        offset, mask = torch.zeros(1, 18, 2, 2, dtype=dtype), torch.ones(1, 9, 2, 2, dtype=dtype)
+        maps = torch.ones(1, 2, 4, 4, dtype=dtype)
+        with_gradients(lambda i, o, m: deform_aggregate2d(i, o, m, 3), maps, offset, mask)
+
+    wide, also_low = ("float32", "float64"), ("float32", "float64", "bfloat16")
+    return [
+        ("depthwise convolution", wide, depthwise),
+        ("deformable convolution", also_low, deform_conv),
+        ("deformable aggregation", also_low, deform_aggregate),
+    ]
