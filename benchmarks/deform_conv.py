@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from benchmarks.peers.onnx_runtime import on_onnx_runtime
 from benchmarks.runner.case import Case, Peer, Scaling, Target, Topic, Work
 from benchmarks.runner.contender import channels_last, on_torch, stray
-from striate.ops.deform_conv import deform_conv1d, deform_conv2d, deform_conv3d
+from striate.ops.deform_conv import deform_conv1d, deform_conv2d, deform_conv3d, reference
 
 _OURS = (deform_conv1d, deform_conv2d, deform_conv3d)
 
@@ -29,6 +29,7 @@ class _Row:
     torchvision: Target | None = None
     onnx_runtime: Target | None = None
     plain: Target | None = None
+    definition: Target | None = None
     channels_last: bool = False
 
     @property
@@ -76,6 +77,11 @@ def _plain(row: _Row) -> Work:
     return replace(work, results=None)
 
 
+def _definition(row: _Row) -> Work:
+    ones = [1] * row.axes
+    return on_torch(lambda i, o, w, m: reference.deform_conv(i, o, w, None, m, ones, ones, ones), *row.tensors)
+
+
 def _case(row: _Row) -> Case:
     peers = []
     if row.torchvision is not None:
@@ -86,7 +92,15 @@ def _case(row: _Row) -> Case:
         peers.append(Peer(name="ONNX Runtime", make=lambda: _onnx(row), target=row.onnx_runtime, needs=needs))
     if row.plain is not None:
         peers.append(Peer(name="plain convolution, channels-last", make=lambda: _plain(row), target=row.plain))
+    if row.definition is not None:
+        target = row.definition
+        peers.append(Peer(name="the definition in PyTorch", make=lambda: _definition(row), target=target))
     return Case(name=row.name, ours=lambda: _ours(row), peers=tuple(peers), floor=row.floor, budget=40.0)
+
+
+def _in_channels_last(row: _Row) -> _Row:
+    name = row.name.replace("NCHW", "channels-last")
+    return replace(row, name=name, channels_last=True, torchvision=None, onnx_runtime=None)
 
 
 _PRODUCT = "the product of plain convolution: {:.2f} billion operations forward, three times as many in all"
@@ -110,9 +124,9 @@ _SMALL = _Row(
 )
 _ROWS = (
     _LARGE,
-    replace(_LARGE, name="the same, channels-last", channels_last=True, torchvision=None, onnx_runtime=None),
+    _in_channels_last(_LARGE),
     _SMALL,
-    replace(_SMALL, name="the same, channels-last", channels_last=True, torchvision=None, onnx_runtime=None),
+    _in_channels_last(_SMALL),
     _Row(
         name="depthwise 3×3, 8×64×56², NCHW",
         sizes=(8, 64, 56, 56),
@@ -129,11 +143,25 @@ _ROWS = (
         groups=4,
         offset_groups=4,
         floor=_PRODUCT.format(0.46),
-        torchvision=Target(),
+        torchvision=Target(ratio=20, with_backward=20),
         onnx_runtime=Target(),
     ),
-    _Row(name="1-D, 3 taps, 16×64×1024", sizes=(16, 64, 1024), out=64, floor=_PRODUCT.format(0.4), plain=Target()),
-    _Row(name="3-D 3×3×3, 2×16×8×28²", sizes=(2, 16, 8, 28, 28), out=16, floor=_PRODUCT.format(0.17), plain=Target()),
+    _Row(
+        name="1-D, 3 taps, 16×64×1024",
+        sizes=(16, 64, 1024),
+        out=64,
+        floor=_PRODUCT.format(0.4),
+        plain=Target(),
+        definition=Target(ratio=20, with_backward=20),
+    ),
+    _Row(
+        name="3-D 3×3×3, 2×16×8×28²",
+        sizes=(2, 16, 8, 28, 28),
+        out=16,
+        floor="340,000 samples of eight places each, with 16 channels",
+        plain=Target(),
+        definition=Target(ratio=20, with_backward=20),
+    ),
 )
 
 

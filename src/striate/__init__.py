@@ -7,9 +7,11 @@ from striate import ops
 
 if TYPE_CHECKING:
     from striate import data, filters, geometry, models, nn, training
-    from striate.ops.conv import conv1d, conv2d, conv3d
+    from striate.ops.conv import conv1d, conv2d, conv3d, conv4d
     from striate.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
     from striate.ops.correlate import convolve, correlate
+    from striate.ops.deform_aggregate import deform_aggregate1d, deform_aggregate2d, deform_aggregate3d
+    from striate.ops.deform_conv import deform_conv1d, deform_conv2d, deform_conv3d, deform_sampling_points
     from striate.ops.dispatch import explain_dispatch
     from striate.ops.im2col import col2im1d, col2im2d, col2im3d, im2col1d, im2col2d, im2col3d
     from striate.ops.toeplitz import toeplitz
@@ -23,12 +25,20 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv4d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
     "convolve",
     "correlate",
     "data",
+    "deform_aggregate1d",
+    "deform_aggregate2d",
+    "deform_aggregate3d",
+    "deform_conv1d",
+    "deform_conv2d",
+    "deform_conv3d",
+    "deform_sampling_points",
     "explain_dispatch",
     "filters",
     "geometry",

@@ -197,6 +197,20 @@ def check_whole(function: Function, *tensors: Tensor) -> None:
         torch.use_deterministic_algorithms(False)
 
 
+def check_written(function: Function, definition: Function, *tensors: Tensor) -> None:
+    """`check_same` with the definition in float64, again and again, while freed memory is full of large numbers."""
+
+    def wide(*own: Tensor) -> Tensor:
+        return definition(*(tensor.double() for tensor in own))
+
+    for _ in range(20):
+        for size in range(1, 1000, 7):
+            torch.full((size,), 1e30)
+        with torch.no_grad():
+            assert_close(function(*tensors), wide(*tensors))
+        check_same(function, wide, *tensors)
+
+
 def check_concurrent(function: Function, *tensors: Tensor) -> None:
     """Two Python threads at once, at two threads of PyTorch: the same numbers."""
     expected = [function(*tensors), *gradients_of(function, *tensors)]

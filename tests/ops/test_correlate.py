@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import signal
 from torch import Tensor
+from torch.nn import functional as F
 
 from ops import checks
 from striate.geometry import windows
@@ -120,6 +121,45 @@ def test_padding_modes(mode: str, axes: int) -> None:
     assert torch.equal(correlate(*whole, **settings), rounded)
 
 
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_a_border(axes: int) -> None:
+    input, kernel = tensors(axes)
+    settings: dict[str, Any] = {"padding": ((1, 2), *[1] * (axes - 1)), "padding_mode": "constant"}
+    sides = [1, 1] * (axes - 1) + [1, 2]
+
+    def surrounded(input: Tensor, kernel: Tensor, border: Tensor) -> Tensor:
+        inside = F.pad(torch.ones_like(input), sides)
+        return correlate(F.pad(input, sides) + (1 - inside) * border, kernel)
+
+    border = torch.tensor(3.5, dtype=torch.float64)
+    own = lambda input, kernel, border: correlate(input, kernel, border=border, **settings)  # noqa: E731
+    checks.check_same(own, surrounded, input, kernel, border)
+    checks.assert_close(correlate(input, kernel, border=3.5, **settings), surrounded(input, kernel, border))
+    whole = (10 * input).long(), (10 * kernel).long()
+    padded = F.pad(whole[0], sides, value=-7)
+    assert torch.equal(correlate(*whole, border=-7, **settings), correlate(padded, whole[1]))
+
+
+def test_gradients_of_a_border() -> None:
+    input, kernel = tensors(2, 2)
+    border = torch.tensor(0.5, dtype=torch.float64)
+    settings: dict[str, Any] = {"padding": 1, "padding_mode": "constant"}
+    own = lambda input, kernel, border: correlate(input, kernel, border=border, **settings)  # noqa: E731
+    checks.check_gradients(own, input[:, :3], kernel, border)
+    checks.check_autocast(own, input, kernel, border)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("ndim", [4, 5])
+def test_channels_last_is_kept(axes: int, ndim: int) -> None:
+    _, kernel = tensors(axes)
+    input = torch.randn(2, 3, *[4] * (ndim - 2), dtype=torch.float64)
+    checks.check_formats(settings_of(correlate, padding=1, stride=2), input, kernel)
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}[ndim]
+    whole = (10 * input).long().contiguous(memory_format=layout)
+    assert correlate(whole, (10 * kernel).long()).is_contiguous(memory_format=layout)
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int64, torch.bool])
 def test_integers_are_exact(dtype: torch.dtype) -> None:
     input = torch.full((3, 6), 127).to(dtype)
@@ -194,6 +234,15 @@ class TestHabits:
         ({"padding": "sam"}, ValueError, "did you mean 'same'"),
         ({"padding_mode": "mirror"}, ValueError, "padding_mode must be one of zeros, reflect"),
         ({"padding_mode": "reflect", "padding": 9}, ValueError, "can pad at most 8 places on axis 0 of size 9"),
+        ({"padding_mode": "constant"}, ValueError, "border and padding_mode='constant' go together"),
+        ({"border": 1.0}, ValueError, "border and padding_mode='constant' go together"),
+        ({"border": torch.zeros(1)}, ValueError, r"border must be a number or a tensor without axes, got \(1,\)"),
+        ({"border": torch.tensor(0)}, TypeError, "border must have the dtype of input, torch.float32"),
+        (
+            {"border": 0.5, "input": torch.zeros(9, 9).long(), "kernel": torch.zeros(3, 3).long()},
+            TypeError,
+            "border must be an integer where the input holds integers, got 0.5",
+        ),
     ],
 )
 @pytest.mark.parametrize("call", [correlate, convolve])

@@ -1,10 +1,25 @@
 """What every door does: the facts that the design rests on."""
 
+import warnings
+from collections.abc import Sequence
+
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from striate.geometry import windows
-from striate.ops._door import cast, check_alike, check_fits, check_input, in_transform, memory_format, second_order
+from striate.ops._door import (
+    cast,
+    check_alike,
+    check_fits,
+    check_input,
+    in_transform,
+    memory_format,
+    place,
+    remembered,
+    second_order,
+)
+from striate.ops.conv import conv2d
 
 
 def test_autocast_lowers_floats_but_not_float64() -> None:
@@ -71,6 +86,50 @@ def test_memory_formats() -> None:
     volume = torch.zeros(2, 3, 4, 5, 6).contiguous(memory_format=torch.channels_last_3d)
     assert memory_format(volume) == torch.channels_last_3d
     assert memory_format(plain[:, :, ::2]) == torch.contiguous_format
+
+
+def test_settings_are_worked_out_once() -> None:
+    calls: list[Sequence[object]] = []
+
+    @remembered
+    def recorded(*settings: object) -> int:
+        calls.append(settings)
+        return len(calls)
+
+    keys: list[Sequence[object]] = [(1, "same"), (1.0, "same"), (True, "same"), ((1, 1), 2), ((1, True), 2)]
+    keys += [(torch.Size([1, 1]), 2), (((1, 1), (0, 1)),), (((1, 1), (0, 1.0)),)]
+    numbers = [recorded(*key) for key in keys]
+    assert numbers == list(range(1, len(keys) + 1)), "numbers that are equal but of other types are other settings"
+    assert [recorded(*key) for key in keys] == numbers
+    assert recorded([1]) < recorded([1]), "lists are no keys"
+
+
+def test_errors_come_every_time() -> None:
+    for stride, error in ((1, None), (0, ValueError), (True, TypeError), (1.0, TypeError), ((1, 1.0), TypeError)) * 2:
+        if error is None:
+            assert place("conv2d", 2, 3, stride, "same", 1, (5, 6))[1:] == ((1, 1), (1, 1))
+        else:
+            with pytest.raises(error, match="stride must be an integer of at least 1"):
+                place("conv2d", 2, 3, stride, "same", 1, (5, 6))  # type: ignore[arg-type]
+
+
+def test_sizes_that_a_tracer_does_not_know_are_not_remembered() -> None:
+    weight = torch.ones(1, 1, 3, 3)
+    function = lambda x: conv2d(x, weight, padding="same_upper", stride=2)  # noqa: E731
+    graph = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(torch.ones(1, 1, 5, 6))
+    for sizes in ((5, 6), (8, 9)):
+        input = torch.randn(1, 1, *sizes)
+        assert torch.equal(graph(input), function(input))
+
+
+def test_compiled_code_remembers_nothing() -> None:
+    """PyTorch's compiler warns of every cache that it meets."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.warn_once_cache.clear()
+    compiled = torch.compile(lambda x: conv2d(x, torch.ones(1, 1, 3, 3)), backend="eager", fullgraph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert compiled(torch.ones(1, 1, 3, 3)).item() == 9
 
 
 def test_errors_name_the_operator() -> None:

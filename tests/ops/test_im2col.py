@@ -130,6 +130,44 @@ def test_padding_modes(axes: int, mode: str) -> None:
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
+def test_a_border_gives_the_columns_of_its_convolution(axes: int) -> None:
+    input, border = maps(axes), torch.tensor([2.0, -3.0], dtype=torch.float64)
+    weight = torch.randn(3, 2, *[2] * axes, dtype=torch.float64)
+    settings: dict[str, Any] = {"padding": ((1, 2), *[1] * (axes - 1)), "padding_mode": "constant"}
+
+    def by_columns(input: Tensor, weight: Tensor, border: Tensor) -> Tensor:
+        return weight.flatten(1) @ IM2COL[axes - 1](input, 2, border=border, **settings)
+
+    def by_convolution(input: Tensor, weight: Tensor, border: Tensor) -> Tensor:
+        return CONVOLUTIONS[axes - 1](input, weight, border=border, **settings).flatten(2)
+
+    checks.check_same(by_columns, by_convolution, input, weight, border)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_back_is_the_adjoint_with_every_padding_mode(axes: int, mode: Any) -> None:
+    settings: dict[str, Any] = {"kernel_size": 2, "stride": (2, 1, 1)[:axes], "padding_mode": mode}
+    settings["padding"] = ((1, 2), (2, 0), (1, 1))[:axes]
+    input = checks.leaves(maps(axes))[0]
+    columns = IM2COL[axes - 1](input, **settings)
+    other = torch.randn_like(columns)
+    (expected,) = torch.autograd.grad(columns, input, other)
+    found = COL2IM[axes - 1](other, SIZES[:axes], **settings)
+    checks.assert_close(found, expected)
+    checks.assert_close(COL2IM[axes - 1](other[0], SIZES[:axes], **settings), expected[0])
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("zeros", [12, 23, 30]), ("circular", [12, 23, 31]), ("replicate", [13, 23, 30]), ("reflect", [12, 24, 30])],
+)
+def test_what_is_read_in_the_padding_by_hand(mode: Any, expected: list[int]) -> None:
+    columns = torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+    assert col2im1d(columns, 3, 2, padding=((1, 0),), padding_mode=mode).tolist() == [expected]
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("size", [1, 2])
 def test_small_sizes(axes: int, size: int) -> None:
     input = torch.randn(1, 1, *[size] * axes)
@@ -141,6 +179,8 @@ def test_small_sizes(axes: int, size: int) -> None:
 HABITS: list[dict[str, Any]] = [
     {"kernel_size": 2, "stride": 2, "padding": ((1, 2), "same")},
     {"kernel_size": (1, 3), "dilation": (2, 1)},
+    {"kernel_size": 2, "padding": ((2, 0), 1), "padding_mode": "reflect"},
+    {"kernel_size": 2, "padding": "causal", "padding_mode": "circular"},
 ]
 
 
@@ -163,9 +203,11 @@ class TestHabits:
         columns = IM2COL[axes - 1](input, **own)
         checks.check_gradients(lambda columns: COL2IM[axes - 1](columns, sizes, **own), columns)
 
-    @pytest.mark.parametrize("call", [forth, back(2, HABITS[0])], ids=["im2col2d", "col2im2d"])
-    def test_what_pytorch_asks_of_an_operator(self, call: Callable[[Tensor], Tensor], tmp_path: Path) -> None:
-        tensor = maps(2) if call is forth else forth(maps(2))
+    @pytest.mark.parametrize("settings", [HABITS[0], HABITS[2]], ids=str)
+    @pytest.mark.parametrize("returning", [False, True])
+    def test_what_pytorch_asks_of_an_operator(self, returning: bool, settings: dict[str, Any], tmp_path: Path) -> None:
+        tensor = im2col2d(maps(2), **settings) if returning else maps(2)
+        call = back(2, settings) if returning else lambda input: im2col2d(input, **settings)
         checks.check_dtypes(call, tensor)
         checks.check_batches(call, tensor)
         checks.check_deterministic(call, tensor, threads=False)
@@ -183,22 +225,36 @@ class TestHabits:
         checks.check_compiles(forth, lambda size: (torch.randn(2, 3, size, size + 1),), sizes=(5, 8))
         columns = lambda columns: col2im2d(columns, (2, columns.shape[-1] + 1), 2)  # noqa: E731
         checks.check_compiles(columns, lambda size: (torch.randn(2, 8, size),), sizes=(5, 8))
+        ring: dict[str, Any] = {"padding": "causal", "padding_mode": "circular"}
+        columns = lambda columns: col2im1d(columns, columns.shape[-1], 2, **ring)  # noqa: E731
+        checks.check_compiles(columns, lambda size: (torch.randn(2, 8, size),), sizes=(5, 8))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+    def test_autocast_copies_numbers_as_they_are(self, dtype: torch.dtype) -> None:
+        """As PyTorch's unfold and fold do."""
+        picture = torch.full((1, 1, 3, 3), 1.0009765625, dtype=dtype)
+        with torch.autocast("cpu", torch.bfloat16):
+            columns, theirs = im2col2d(picture, 3), F.unfold(picture, 3)
+            assert columns.dtype == theirs.dtype == dtype
+            assert torch.equal(columns, theirs)
+            returned = col2im2d(columns, 3, 3)
+            assert returned.dtype == F.fold(columns, 3, 3).dtype == dtype
+            assert torch.equal(returned, picture)
+
+
+def test_low_precision_is_rounded_once() -> None:
+    """Ones added in bfloat16 one after the other stay at 256."""
+    columns = torch.ones(1, 300, 300, dtype=torch.bfloat16)
+    assert col2im1d(columns, 300, 300, padding="same")[0, 0, 149] == 300
+    (input,) = checks.leaves(torch.ones(1, 1, 300, dtype=torch.bfloat16))
+    (gradient,) = torch.autograd.grad(im2col1d(input, 300, padding="same"), input, columns)
+    assert gradient[0, 0, 150] == 300
 
 
 def test_the_result_is_no_view_of_the_input() -> None:
     input = torch.zeros(1, 2, 4, 4)
     im2col2d(input, 1).add_(1)
     assert not input.any()
-
-
-def test_more_than_two_to_the_31_elements() -> None:
-    """A view of untouched memory: the columns read its far end."""
-    row = torch.arange(40_000, dtype=torch.float32) % 7
-    input = row.expand(1, 1, 60_000, 40_000)
-    assert input.numel() > 2**31
-    columns = im2col2d(input, 2, stride=(59_998, 39_998))
-    assert columns.shape == (1, 4, 4)
-    assert columns[0, :, -1].tolist() == [row[-2], row[-1]] * 2
 
 
 @pytest.mark.parametrize(
@@ -215,6 +271,10 @@ def test_more_than_two_to_the_31_elements() -> None:
         ({"padding": "sam"}, ValueError, "did you mean 'same'"),
         ({"padding_mode": "mirror"}, ValueError, "padding_mode must be one of zeros, reflect"),
         ({"padding_mode": "circular", "padding": 10}, ValueError, "can pad at most 9 places on axis 0 of size 9"),
+        ({"padding_mode": "constant"}, ValueError, "border and padding_mode='constant' go together"),
+        ({"border": torch.zeros(1)}, ValueError, "border and padding_mode='constant' go together"),
+        ({"padding_mode": "constant", "border": torch.zeros(2)}, ValueError, r"border must be \(1,\), one value"),
+        ({"padding_mode": "constant", "border": torch.zeros(1).double()}, TypeError, "border must have the dtype of"),
     ],
 )
 def test_errors_of_im2col(change: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -233,6 +293,16 @@ def test_errors_of_im2col(change: dict[str, Any], error: type[Exception], messag
         ({"output_size": (1, 4)}, ValueError, "col2im2d: axis 0: the window is larger than the padded input"),
         ({"output_size": 0}, ValueError, "the input size must be at least 1, got 0"),
         ({"stride": 0}, ValueError, "stride must be an integer of at least 1"),
+        (
+            {"padding_mode": "constant"},
+            ValueError,
+            "must be one of zeros, reflect, replicate, circular, got 'constant'",
+        ),
+        (
+            {"padding_mode": "reflect", "padding": (0, 4), "columns": torch.zeros(8, 22)},
+            ValueError,
+            "col2im2d: padding_mode='reflect' can pad at most 3 places on axis 1 of size 4",
+        ),
     ],
 )
 def test_errors_of_col2im(change: dict[str, Any], error: type[Exception], message: str) -> None:

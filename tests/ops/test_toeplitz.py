@@ -130,6 +130,16 @@ def test_the_matrix_has_the_dtype_of_the_kernel(dtype: torch.dtype) -> None:
         assert matrix.to_dense().tolist() == [[1, 2, 3, 0], [0, 1, 2, 3]]
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_autocast_copies_taps_as_they_are(sparse: bool) -> None:
+    """As PyTorch's unfold copies numbers."""
+    kernel = torch.tensor([1.0009765625, 2.0])
+    with torch.autocast("cpu", torch.bfloat16):
+        matrix = toeplitz(kernel, 2, sparse=sparse)
+    assert matrix.dtype == torch.float32
+    assert matrix.to_dense().tolist() == [kernel.tolist()]
+
+
 def test_values_that_are_not_finite_stay_in_their_taps() -> None:
     matrix = toeplitz(torch.tensor([float("inf"), 1.0, float("nan")]), 3, padding="same")
     assert matrix[0].tolist()[0] == 1

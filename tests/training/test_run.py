@@ -76,6 +76,13 @@ def test_a_config_that_cannot_be_read(tmp_path: Path, content: str, message: str
         run.config()
 
 
+def test_all_that_differs_is_named(tmp_path: Path):
+    run = Run(tmp_path)
+    run.check_same({"lr": 0.1, "seed": None}, {"lr": 0.1})
+    with pytest.raises(ValueError, match="cannot go on with other settings: a was None and is 1; lr was 0.1 and is 0$"):
+        run.check_same({"lr": 0.1, "seed": 2}, {"seed": 2, "lr": 0, "a": 1})
+
+
 def test_free_folder(tmp_path: Path):
     for expected in ("digits-lenet5", "digits-lenet5-2", "digits-lenet5-3"):
         folder = free_folder("digits-lenet5", tmp_path)

@@ -4,8 +4,11 @@ from striate.nn.collapse import collapse
 from striate.nn.conv import Conv1d, Conv2d, Conv3d, DepthwiseConv1d, DepthwiseConv2d, DepthwiseConv3d
 from striate.nn.conv_tanh_gain import ConvTanhGain1d, ConvTanhGain2d, ConvTanhGain3d
 from striate.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from striate.nn.dcn import DCNv3, DCNv4
+from striate.nn.deform_conv import DeformConv1d, DeformConv2d, DeformConv3d
 from striate.nn.factorize import Factorized, factorize
 from striate.nn.from_torch import from_torch
+from striate.nn.mmcv import from_mmcv
 from striate.nn.separable import (
     DepthwiseSeparableConv1d,
     DepthwiseSeparableConv2d,
@@ -23,6 +26,11 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "DCNv3",
+    "DCNv4",
+    "DeformConv1d",
+    "DeformConv2d",
+    "DeformConv3d",
     "DepthwiseConv1d",
     "DepthwiseConv2d",
     "DepthwiseConv3d",
@@ -33,5 +41,6 @@ __all__ = [
     "SpatiallySeparableConv2d",
     "collapse",
     "factorize",
+    "from_mmcv",
     "from_torch",
 ]

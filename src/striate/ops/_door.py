@@ -1,12 +1,16 @@
 """What every door does before an operator's rooms are entered: shared checks, autocast, transforms."""
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from striate.geometry import Window
+from striate.geometry import Window, windows
+from striate.geometry.padding import Padding
+
+_Result = TypeVar("_Result")
 
 
 def check_input(operator: str, input: Tensor, axes: int) -> None:
@@ -19,7 +23,7 @@ def check_input(operator: str, input: Tensor, axes: int) -> None:
     if not input.is_floating_point():
         raise TypeError(f"{operator}: input must hold floating-point numbers, got {input.dtype}")
     if input.ndim not in (axes + 1, axes + 2):
-        shape = ", ".join(("C", "D", "H", "W")[:1] + ("D", "H", "W")[3 - axes :])
+        shape = ", ".join(("C", *("T", "D", "H", "W")[4 - axes :]))
         raise ValueError(f"{operator}: input must be (N, {shape}) or ({shape}), got {tuple(input.shape)}")
 
 
@@ -69,6 +73,56 @@ def check_fits(operator: str, along: Sequence[Window], sizes: Sequence[int]) -> 
         for sides, places in zip((low, high), window.pads(n), strict=True):
             sides.append(places)
     return low, high
+
+
+def remembered(function: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Work out a pure function of settings once for each of them: that takes longer than a small convolution.
+
+    Args:
+        function: takes numbers, words and tuples of them by position; returns what nobody changes.
+
+    Returns:
+        The same function. Compiled code calls it as it is, and so do lists and sizes that a tracer does not know.
+    """
+    lookup = functools.lru_cache(1024)(lambda kinds, *settings: function(*settings))
+
+    @functools.wraps(function)
+    def call(*settings: Any) -> _Result:
+        if not torch.compiler.is_compiling():
+            try:
+                return lookup(_kinds(settings), *settings)
+            except TypeError:
+                # No key, or a setting of the wrong type, which the function itself refuses.
+                pass
+        return function(*settings)
+
+    return call
+
+
+def _kinds(settings: tuple[object, ...]) -> object:
+    """Types, inside of tuples, too: 1, 1.0 and True are equal, but not all of them are strides."""
+    return tuple([_kinds(setting) if type(setting) is tuple else type(setting) for setting in settings])
+
+
+@remembered
+def place(
+    operator: str,
+    axes: int,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int],
+    padding: Padding | Sequence[Padding],
+    dilation: int | Sequence[int],
+    sizes: Sequence[int],
+) -> tuple[tuple[Window, ...], tuple[int, ...], tuple[int, ...]]:
+    """The windows of an operator on an input of these sizes, and the padding, low and high, by axis.
+
+    Raises:
+        TypeError: if a setting has the wrong type.
+        ValueError: if a setting is out of its range, a window is larger than the padded input, or that is empty.
+    """
+    along = windows(axes, kernel_size, stride, padding, dilation)
+    low, high = check_fits(operator, along, sizes)
+    return along, tuple(low), tuple(high)
 
 
 def cast(*tensors: Tensor | None) -> Sequence[Any]:

@@ -48,4 +48,10 @@ def pad(
                 f"{operator}: padding_mode={mode!r} can pad at most {n - least} places on axis {axis} of size {n}, "
                 f"got {sides}"
             )
+    if len(low) == 4:
+        # PyTorch repeats what is inside along three axes at most.
+        first = F.pad(input.flatten(3), [0, 0, low[0], high[0]], mode=mode)
+        volumes = first.reshape(*first.shape[:3], *input.shape[3:]).flatten(1, 2)
+        volumes = F.pad(volumes, pairs(low[1:], high[1:]), mode=mode)
+        return volumes.reshape(*first.shape[:3], *volumes.shape[2:])
     return F.pad(input, pairs(low, high), mode=mode)

@@ -18,7 +18,7 @@ class Route:
     """One way to compute an operator.
 
     Args:
-        name: "torch", "kernels", "fft", "sub-pixel" or "reference".
+        name: "torch", "kernels", "fft", "sub-pixel", "conv3d" or "reference".
         reason: why it is taken, in one sentence.
 
     Example:
@@ -34,7 +34,7 @@ _taken: contextvars.ContextVar[list[tuple[str, Route]] | None] = contextvars.Con
 
 
 def take(operator: str, route: Route) -> Route:
-    """Note that an operator takes a route, if somebody wants to know; returns the route."""
+    """Note that an operator takes a route, if somebody wants to know and nothing is compiled; returns the route."""
     if not torch.compiler.is_compiling():
         noted = _taken.get()
         if noted is not None:
@@ -56,13 +56,16 @@ def routes_taken() -> Iterator[list[tuple[str, Route]]]:
 def explain_dispatch(operator: str | Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     """Say which route a call takes and why, without computing anything.
 
+    The operator runs on tensors without numbers, not compiled. Compiled code takes the same route: the choice asks for
+    nothing that changes under `torch.compile`. Not to be called inside of compiled code.
+
     Args:
-        operator: the operator, or its name in `striate`.
+        operator: the operator, its name in `striate`, or any function that calls operators, compiled or not.
         args: what it would be called with.
         kwargs: likewise.
 
     Returns:
-        One line for each operator that the call reaches: its name, the route, the reason.
+        One line for each operator that the call reaches: its name, the route, the reason; equal lines once.
 
     Raises:
         ValueError: if there is no operator of this name, or the operator refuses the arguments.
@@ -80,6 +83,6 @@ def explain_dispatch(operator: str | Callable[..., Any], *args: Any, **kwargs: A
     def fake(value: Any) -> Any:
         return mode.from_tensor(value) if isinstance(value, Tensor) else value
 
-    with routes_taken() as taken, mode:
+    with torch.compiler.set_stance("force_eager"), routes_taken() as taken, mode:
         function(*map(fake, args), **{name: fake(value) for name, value in kwargs.items()})
-    return "\n".join(f"{name}: {route.name}: {route.reason}" for name, route in taken)
+    return "\n".join(dict.fromkeys(f"{name}: {route.name}: {route.reason}" for name, route in taken))

@@ -276,19 +276,13 @@ def _identity(planned: Plan) -> dict[str, Any]:
 
 
 def _check_same(run: Run, stored: Config, given: Config) -> None:
-    """Refuse settings that differ from the run's.
-
-    Raises:
-        ValueError: if one differs, naming all that do.
-    """
-    differing = []
-    for field in dataclasses.fields(Config):
-        old, new = getattr(stored, field.name), getattr(given, field.name)
-        undecided = field.name in _UNDECIDED and new == _UNDECIDED[field.name]
-        if new != old and not undecided and field.name not in _WITHOUT_CONSEQUENCE:
-            differing.append(f"{field.name} was {old!r} and is {new!r}")
-    if differing:
-        raise ValueError(f"{run.folder} cannot go on with other settings: {'; '.join(differing)}")
+    """See that settings, but for those that the run decides or that change nothing, are the run's."""
+    asked = {
+        field.name: getattr(given, field.name)
+        for field in dataclasses.fields(Config)
+        if field.name not in _WITHOUT_CONSEQUENCE and (field.name, getattr(given, field.name)) not in _UNDECIDED.items()
+    }
+    run.check_same({name: getattr(stored, name) for name in asked}, asked)
 
 
 def _decide_precision(planned: Plan, normalization: Normalization) -> Plan:

@@ -99,6 +99,20 @@ class Run:
         """
         return self._read("result.json") if (self.folder / "result.json").exists() else None
 
+    def check_same(self, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        """See that the run goes on as it began.
+
+        Raises:
+            ValueError: if a setting differs, naming all that do.
+        """
+        differing = [
+            f"{name} was {stored.get(name)!r} and is {given.get(name)!r}"
+            for name in sorted({*stored, *given})
+            if stored.get(name) != given.get(name)
+        ]
+        if differing:
+            raise ValueError(f"{self.folder} cannot go on with other settings: {'; '.join(differing)}")
+
     def _read(self, name: str) -> dict[str, Any]:
         try:
             content = json.loads((self.folder / name).read_bytes())

@@ -94,7 +94,7 @@ class Trainer:
                 continue
             state = dict(found.state)
             metrics, identity = state.pop("metrics"), state.pop("identity")
-            self._check_identity(identity)
+            self.run.check_same(identity, self.identity)
             if not self.run.metrics.holds(metrics):
                 passed_over[step] = f"the checkpoint of step {step} is passed over: {self.run.metrics.file} was altered"
                 continue
@@ -106,15 +106,6 @@ class Trainer:
         self.run.metrics.cut(kept)
         self.run.times.replace([row for row in self.run.times.records() if row["step"] <= self.state.step])
         return list(passed_over.values())
-
-    def _check_identity(self, stored: Mapping[str, Any]) -> None:
-        differing = [
-            f"{name} was {stored.get(name)!r} and is {self.identity.get(name)!r}"
-            for name in sorted({*stored, *self.identity})
-            if stored.get(name) != self.identity.get(name)
-        ]
-        if differing:
-            raise ValueError(f"{self.run.folder} cannot go on with other settings: {'; '.join(differing)}")
 
     def train(self, progress: Progress) -> None:
         """Take all steps that are left; write checkpoints on the way.

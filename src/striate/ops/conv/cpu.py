@@ -64,7 +64,8 @@ def forward(
 def _bands(at: Layout, planes: int) -> list[tuple[int, int]]:
     """Rows of the output that are computed together: planes that no cache holds, or that are few, are cut."""
     rows, each = at.outputs[0], at.phase * math.prod(at.stride) // at.pitch[0]
-    many = max(1, min(rows, -(-SLABS // max(planes, 1)), rows * each // _BAND_AT_LEAST), rows * each // _BAND_AT_MOST)
+    wanted = max(min(-(-SLABS // max(planes, 1)), rows * each // _BAND_AT_LEAST), rows * each // _BAND_AT_MOST)
+    many = max(1, min(rows, wanted))
     return [(rows * band // many, rows * (band + 1) // many) for band in range(many)]
 
 

@@ -5,13 +5,13 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from striate.geometry import windows
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_filters, check_fits, check_input, memory_format
+from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format, place
 from striate.ops._padding import PaddingMode, pad
 from striate.ops.conv.depthwise import depthwise_conv
-from striate.ops.conv.routes import by_fft, by_torch, choose
+from striate.ops.conv.fft import by_fft
+from striate.ops.conv.routes import by_torch, choose
 from striate.ops.dispatch import take
 
 Size: TypeAlias = int | Sequence[int]
@@ -129,9 +129,9 @@ def _conv(
     check_input(name, input, axes)
     check_alike(name, input=input, weight=weight, bias=bias, border=border)
     batch = input if input.ndim == axes + 2 else input.unsqueeze(0)
-    _check_channels(name, batch, weight, bias, groups)
-    along = windows(axes, tuple(weight.shape[2:]), stride, padding, dilation)
-    low, high = check_fits(name, along, batch.shape[2:])
+    check_channels(name, batch, weight, bias, groups)
+    along, *pads = place(name, axes, weight.shape[2:], stride, padding, dilation, batch.shape[2:])
+    low, high = map(list, pads)
     if padding_mode != "zeros" or border is not None:
         batch = pad(name, batch, low, high, padding_mode, border)
         low = high = [0] * axes
@@ -148,7 +148,7 @@ def _conv(
     return result if input.ndim == axes + 2 else result.squeeze(0)
 
 
-def _check_channels(name: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+def check_channels(name: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
     """See that the channels of input, weight and bias go together.
 
     Raises:

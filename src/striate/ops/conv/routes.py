@@ -18,6 +18,10 @@ FFT_FROM = (64, 200, 500)
 _FFT_FROM_CHANNELS_LAST = 1500
 _FILTERS_A_CHANNEL = 4
 
+_SMALL = Route("torch", "PyTorch's depthwise convolution is at the limit for small kernels in channels-last")
+_DEPTHWISE = Route("kernels", "PyTorch's depthwise convolution is slow on the CPU, its gradients above all")
+_TORCH = Route("torch", "PyTorch's own convolution is at the limit")
+
 
 def by_torch(
     input: Tensor,
@@ -34,10 +38,14 @@ def by_torch(
     reaches = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
     in_padding = any(places > reach for places, reach in zip(both, reaches, strict=True))
     volumes = len(both) == 3 and torch.is_grad_enabled()
-    if input.device.type == "cpu" and (in_padding or volumes):
+    bfloat16 = len(both) > 1 and input.dtype == torch.bfloat16
+    if input.device.type == "cpu" and (in_padding or volumes or bfloat16):
         # With padding of its own, PyTorch 2.13 crashes where a window lies wholly in it, and leaves parts of the weight
-        # gradient of some small volumes unwritten.
+        # gradient of some small volumes unwritten; in bfloat16, of pictures and of outputs, too, and volumes crash it.
         both = [0] * len(both)
+        if bfloat16 and weight.shape[1] == 1 and weight.shape[0] > groups:
+            # With several filters a channel, outputs one place wide come out wrong in channels-last.
+            input = input.contiguous()
     if [*low, *high] != both * 2:
         more = [a - c for a, c in zip(low, both, strict=True)], [b - c for b, c in zip(high, both, strict=True)]
         input = F.pad(input, pairs(*more))
@@ -51,11 +59,12 @@ def choose(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Seque
     # One channel with a few filters is depthwise, too; with many it is a product of matrices, PyTorch's strength.
     depthwise = weight.shape[1] == 1 and weight.shape[0] <= _FILTERS_A_CHANNEL * groups
     on_cpu = input.device.type == "cpu"
-    together = depthwise and memory_format(input) == torch.channels_last
-    if on_cpu and taps >= (_FFT_FROM_CHANNELS_LAST if together else FFT_FROM[len(stride) - 1]) * math.prod(stride):
+    last = memory_format(input) != torch.contiguous_format
+    spectra = _FFT_FROM_CHANNELS_LAST if depthwise and last and len(stride) == 2 else FFT_FROM[len(stride) - 1]
+    if on_cpu and taps >= spectra * math.prod(stride):
         return Route("fft", f"a kernel of {taps} taps costs less as a product of spectra")
-    if depthwise and memory_format(input) != torch.contiguous_format and taps <= 9:
-        return Route("torch", "PyTorch's depthwise convolution is at the limit for small kernels in channels-last")
+    if depthwise and last and taps <= 9 and input.dtype == torch.float32:
+        return _SMALL
     if depthwise and on_cpu and not in_transform():
-        return Route("kernels", "PyTorch's depthwise convolution is slow on the CPU, its gradients above all")
-    return Route("torch", "PyTorch's own convolution is at the limit")
+        return _DEPTHWISE
+    return _TORCH

@@ -8,13 +8,15 @@ from torch import Tensor
 from striate.geometry import windows
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format
+from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format, remembered
 from striate.ops.conv_transpose.crops import crops, output_paddings, sizes_wished, unrolled
 from striate.ops.conv_transpose.routes import by_sub_pixel, by_torch, choose
 from striate.ops.dispatch import take
 
 Size: TypeAlias = int | Sequence[int]
 Surroundings: TypeAlias = Literal["zeros", "circular"]
+
+_windows = remembered(windows)
 
 
 def conv_transpose2d(
@@ -151,7 +153,7 @@ def _conv_transpose(
     if padding_mode not in get_args(Surroundings):
         raise ValueError(f"{name}: padding_mode must be zeros or circular, got {padding_mode!r}")
     # A kernel keeps its size: the compiler need not reckon with another.
-    along = windows(axes, tuple(map(int, weight.shape[2:])), stride, padding, dilation)
+    along = _windows(axes, tuple(map(int, weight.shape[2:])), stride, padding, dilation)
     if output_size is not None:
         output_size = sizes_wished(name, output_size, axes, input.ndim)
     more = output_paddings(name, output_padding, axes)

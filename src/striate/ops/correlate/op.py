@@ -1,15 +1,14 @@
 """Correlation and convolution of planes: the door."""
 
 from collections.abc import Sequence
-from typing import Literal
 
+import torch
 from torch import Tensor
 
-from striate.geometry import windows
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_fits
-from striate.ops._padding import pad
+from striate.ops._door import cast, check_alike, memory_format, place
+from striate.ops._padding import PaddingMode, pad
 from striate.ops.correlate import reference
 from striate.ops.correlate.planes import correlate_planes
 
@@ -21,7 +20,8 @@ def correlate(
     stride: int | Sequence[int] = 1,
     padding: Padding | Sequence[Padding] = "valid",
     dilation: int | Sequence[int] = 1,
-    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+    padding_mode: PaddingMode = "zeros",
+    border: float | Tensor | None = None,
 ) -> Tensor:
     """Lay a kernel over a series, a plane or a volume as it is, and sum the products under it.
 
@@ -39,13 +39,16 @@ def correlate(
             a word: "valid", "same", "same_upper", "same_lower", "half", "full", "causal"; see
             `striate.geometry.Window`.
         dilation: places from one tap to the next, at least 1; one number or one an axis.
-        padding_mode: what lies outside the input.
+        padding_mode: what lies outside the input: "zeros", "reflect", "replicate", "circular", or "constant" for
+            `border`.
+        border: the value outside the input, with "constant" only; a number, or a tensor without axes to have its
+            gradient.
 
     Returns:
-        `(..., *output sizes)` in the input's dtype, int64 for integers.
+        `(..., *output sizes)` in the input's dtype and memory format, int64 for integers.
 
     Raises:
-        TypeError: if the numbers are complex, or dtypes differ.
+        TypeError: if the numbers are complex, or dtypes differ, also that of the border.
         ValueError: if ranks, devices or sizes do not fit, the kernel is larger than the padded input, or a setting is
             out of its range.
 
@@ -57,7 +60,7 @@ def correlate(
         >>> correlate(torch.tensor([1, 2, -1, 1, -3]), torch.tensor([1, 0, -1]), padding=1)
         tensor([-2,  2,  1,  2,  1])
     """
-    return _correlate("correlate", input, kernel, stride, padding, dilation, padding_mode, flipped=False)
+    return _correlate("correlate", input, kernel, stride, padding, dilation, padding_mode, border, flipped=False)
 
 
 @documented_like(correlate)
@@ -68,7 +71,8 @@ def convolve(
     stride: int | Sequence[int] = 1,
     padding: Padding | Sequence[Padding] = "valid",
     dilation: int | Sequence[int] = 1,
-    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+    padding_mode: PaddingMode = "zeros",
+    border: float | Tensor | None = None,
 ) -> Tensor:
     """Convolve a series, a plane or a volume with a kernel: `correlate` with the kernel flipped along every axis.
 
@@ -84,7 +88,7 @@ def convolve(
         tensor([[ 45., 110.],
                 [ 40.,  40.]])
     """
-    return _correlate("convolve", input, kernel, stride, padding, dilation, padding_mode, flipped=True)
+    return _correlate("convolve", input, kernel, stride, padding, dilation, padding_mode, border, flipped=True)
 
 
 def _correlate(
@@ -94,7 +98,8 @@ def _correlate(
     stride: int | Sequence[int],
     padding: Padding | Sequence[Padding],
     dilation: int | Sequence[int],
-    padding_mode: Literal["zeros", "reflect", "replicate", "circular"],
+    padding_mode: PaddingMode,
+    border: float | Tensor | None,
     *,
     flipped: bool,
 ) -> Tensor:
@@ -103,15 +108,15 @@ def _correlate(
         raise ValueError(f"{name}: kernel must have 1 to 3 axes, none of size 0, got {tuple(kernel.shape)}")
     if input.ndim < axes:
         raise ValueError(f"{name}: input must have the {axes} axes of the kernel or more, got {tuple(input.shape)}")
-    input, kernel = cast(*_numbers(name, input, kernel))
-    check_alike(name, input=input, kernel=kernel)
+    outside = _border(name, border, input)
+    input, kernel, outside = cast(*_numbers(name, input, kernel, outside))
+    check_alike(name, input=input, kernel=kernel, border=outside)
     batch, sizes = input.shape[: input.ndim - axes], input.shape[input.ndim - axes :]
-    along = windows(axes, tuple(kernel.shape), stride, padding, dilation)
-    low, high = check_fits(name, along, sizes)
+    along, low, high = place(name, axes, kernel.shape, stride, padding, dilation, sizes)
     planes = input.unsqueeze(0).flatten(0, len(batch))
-    if padding_mode != "zeros":
-        planes = pad(name, planes.unsqueeze(1), low, high, padding_mode, None).squeeze(1)
-        low, high = [0] * axes, [0] * axes
+    if padding_mode != "zeros" or outside is not None:
+        planes = pad(name, planes.unsqueeze(1), low, high, padding_mode, outside).squeeze(1)
+        low = high = (0,) * axes
     if flipped:
         kernel = kernel.flip(tuple(range(axes)))
     strides, dilations = [window.stride for window in along], [window.dilation for window in along]
@@ -120,16 +125,35 @@ def _correlate(
     else:
         # PyTorch has no convolution of integers on every device.
         result = reference.correlate(planes, kernel, strides, low, high, dilations)
-    return result.reshape(*batch, *result.shape[1:])
+    return result.reshape(*batch, *result.shape[1:]).contiguous(memory_format=memory_format(input))
 
 
-def _numbers(name: str, *tensors: Tensor) -> list[Tensor]:
+def _border(name: str, border: float | Tensor | None, input: Tensor) -> Tensor | None:
+    """The value outside the planes, as the one of their one channel.
+
+    Raises:
+        TypeError: if it is a fraction, and the input holds integers.
+        ValueError: if it has axes.
+    """
+    if border is None:
+        return None
+    if isinstance(border, Tensor):
+        if border.ndim:
+            raise ValueError(f"{name}: border must be a number or a tensor without axes, got {tuple(border.shape)}")
+        return border.view(1)
+    if isinstance(border, float) and not input.is_floating_point():
+        raise TypeError(f"{name}: border must be an integer where the input holds integers, got {border}")
+    dtype = input.dtype if input.is_floating_point() else torch.int64
+    return torch.full((1,), border, dtype=dtype, device=input.device)
+
+
+def _numbers(name: str, *tensors: Tensor | None) -> list[Tensor | None]:
     """Floating-point numbers as they are, integers and truth values as int64.
 
     Raises:
         TypeError: if the numbers are complex.
     """
     for tensor in tensors:
-        if tensor.is_complex():
+        if tensor is not None and tensor.is_complex():
             raise TypeError(f"{name}: numbers must be real, got {tensor.dtype}")
-    return [tensor if tensor.is_floating_point() else tensor.long() for tensor in tensors]
+    return [tensor if tensor is None or tensor.is_floating_point() else tensor.long() for tensor in tensors]

@@ -86,15 +86,15 @@ def _read_at_once(padded: Tensor, kernel: Sequence[int], stride: Sequence[int], 
 def _add(
     columns: Tensor, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Tensor:
-    """`add_windows`, tap by tap."""
+    """`add_windows`, tap by tap; low precision is added in float32."""
     taps = math.prod(kernel)
     batch, channels = columns.shape[0], columns.shape[1] // taps
     each = columns.reshape(batch, channels, taps, columns.shape[2])
-    sums = columns.new_zeros(batch, channels, *sizes)
+    sums = columns.new_zeros(batch, channels, *sizes, dtype=torch.promote_types(columns.dtype, torch.float32))
     for number, tap in enumerate(product(*map(range, kernel))):
         view = _under(sums, tap, kernel, stride, dilation)
         view += each.select(2, number).reshape(view.shape)
-    return sums
+    return sums.to(columns.dtype)
 
 
 class _Read(torch.autograd.Function):

@@ -43,7 +43,8 @@ def toeplitz(
             by 64 pixels make 64 MB in float32.
 
     Returns:
-        `(out * outputs, in * inputs)` in the kernel's dtype; dense, or a coalesced `torch.sparse_coo` tensor.
+        `(out * outputs, in * inputs)` in the kernel's dtype, under autocast, too; dense, or a coalesced
+        `torch.sparse_coo` tensor.
 
     Raises:
         ValueError: if the kernel does not go with `input_size` or `groups`, the window is larger than the padded input,
