@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from striate.ops._threads import run_slabs
+from striate.ops._threads import Workspace, run_slabs
 
 
 @pytest.fixture
@@ -100,3 +102,16 @@ print(sum(name.endswith(".nbc") for _, _, files in os.walk(tempfile.tempdir) for
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "True\n", done.stderr
+
+
+def test_each_thread_has_its_own_workspace() -> None:
+    workspace = Workspace()
+    first = workspace.array("sums", 4, np.float32)
+    first[:] = 1
+    assert workspace.array("sums", 3, np.float32).base is first.base
+    others: list[Any] = []
+    thread = threading.Thread(target=lambda: others.append(workspace.array("sums", 4, np.float32)))
+    thread.start()
+    thread.join()
+    assert not np.shares_memory(first, others[0])
+    assert workspace.array("sums", 9, np.float32).size == 9

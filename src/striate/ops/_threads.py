@@ -9,8 +9,11 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -63,3 +66,23 @@ def _pool_of(threads: int) -> ThreadPoolExecutor:
             # The threads have set the number for every thread that starts later, too.
             torch.set_num_threads(threads)
         return _pool
+
+
+class Workspace(threading.local):
+    """Arrays that a thread uses again from slab to slab: fresh memory can cost more than the work done in it."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[Any]] = {}
+
+    def array(self, name: str, size: int, dtype: Any) -> NDArray[Any]:
+        """A flat array of this thread's, whose contents last until the thread asks for that name again.
+
+        Args:
+            name: what it is for; always with the same dtype.
+            size: numbers.
+            dtype: of the numbers.
+        """
+        held = self._held.get(name)
+        if held is None or held.size < size:
+            held = self._held[name] = np.empty(size, dtype)
+        return held[:size]

@@ -1,7 +1,6 @@
 """Pictures read between their pixels, tile by tile of the output."""
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from striate.ops._lanes import LANES
 from striate.ops._sampling import kernels
+from striate.ops._threads import Workspace
 
 Segments = NDArray[np.int64]
 """Rows of (first channel, channels, offset group, first column, columns a pixel, columns a tap)."""
@@ -72,7 +72,7 @@ class Samples:
         number = self.offsets.dtype.type
         shift = np.zeros((self.taps, axes)) if grid.shift is None else grid.shift
         self._move = number(grid.scale), np.array([_three(row, 0) for row in shift.tolist()], dtype=number)
-        self._own = threading.local()
+        self._workspace = Workspace()
 
     def _numbers(self, tensor: Tensor) -> Array:
         array: Array = tensor.detach().to(self.dtype).contiguous().numpy()
@@ -80,11 +80,7 @@ class Samples:
 
     def room(self, name: str, *sizes: int, dtype: Any = None) -> Array:
         """An array of this thread's, whose contents last until the thread asks for that name again."""
-        held, size = self._own.__dict__.get(name), math.prod(sizes)
-        if held is None or held.size < size:
-            held = self._own.__dict__[name] = np.empty(size, dtype or self.offsets.dtype)
-        view: Array = held[:size].reshape(sizes)
-        return view
+        return self._workspace.array(name, math.prod(sizes), dtype or self.offsets.dtype).reshape(sizes)
 
     def tiles(self, columns: int, first: int = 0, last: int | None = None) -> list[tuple[int, int]]:
         """The output pixels from `first` to `last` in tiles of (begin, end), the same whatever the threads.

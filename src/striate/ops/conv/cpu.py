@@ -18,12 +18,10 @@ from striate.ops._compile import kernel
 from striate.ops._lanes import LANES
 from striate.ops._threads import run_slabs
 from striate.ops.conv import vectors
-from striate.ops.conv.layout import SLABS, Layout, in_slabs, layout, three
+from striate.ops.conv.layout import Layout, in_slabs, layout, three
 
 # Places of a plane that are worked on at once: they and what they read stay in the first-level cache.
 _BLOCK = 2048
-# Numbers of a plane's part: fewer are not worth a slab, more leave the second-level cache.
-_BAND_AT_LEAST, _BAND_AT_MOST = 1 << 14, 1 << 17
 
 
 def forward(
@@ -36,56 +34,29 @@ def forward(
     dilation: list[int],
 ) -> Tensor:
     """Depthwise convolution of `(N, C, *sizes)` with `(C * multiplier, 1, *kernel)`, in either memory format."""
-    at = layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
+    at = layout(input.shape, weight.shape, stride, low, high, dilation)
     if _in_vectors(input, weight):
         return vectors.correlate(input, weight.flatten(1), bias, at)
     planes, taps = _planes(input), _numbers(weight).reshape(weight.shape[0], -1)
     result = np.empty((input.shape[0] * weight.shape[0], *three(at.outputs, 1)), planes.dtype)
     start = np.zeros(weight.shape[0], planes.dtype) if bias is None else _numbers(bias)
     multiplier = weight.shape[0] // input.shape[1]
-    bands = _bands(at, len(result))
+    bands = at.bands(len(result))
     if len(bands) == 1:
-        work = partial(_correlate, planes, at.place(), 0, 1, at.offsets, taps, start, result, multiplier)
+        work = partial(_correlate, planes, at.place, 0, 1, at.offsets, taps, start, result, multiplier)
         in_slabs(len(result), work)
     else:
-        missing = (slice(None),) * (5 - input.ndim)
+        before = (slice(None),) * (5 - input.ndim)
 
         def band(slab: int) -> None:
             p, (first, last) = slab // len(bands), bands[slab % len(bands)]
-            own, read = _part(at, first, last, stride, low, high, dilation, tuple(weight.shape[2:]))
-            part = planes[p // multiplier][(*missing, read)][None]
-            c, to = p % weight.shape[0], result[p][(*missing, slice(first, last))][None]
-            _correlate(part, own.place(), 0, 1, own.offsets, taps[c : c + 1], start[c : c + 1], to, 1, 0, 1)
+            own, read = at.part(first, last)
+            part = planes[p // multiplier][(*before, read)][None]
+            c, to = p % weight.shape[0], result[p][(*before, slice(first, last))][None]
+            _correlate(part, own.place, 0, 1, own.offsets, taps[c : c + 1], start[c : c + 1], to, 1, 0, 1)
 
         run_slabs(band, len(result) * len(bands))
     return torch.from_numpy(result).view(input.shape[0], weight.shape[0], *at.outputs).to(input.dtype)
-
-
-def _bands(at: Layout, planes: int) -> list[tuple[int, int]]:
-    """Rows of the output that are computed together: planes that no cache holds, or that are few, are cut."""
-    rows, each = at.outputs[0], at.phase * math.prod(at.stride) // at.pitch[0]
-    wanted = max(min(-(-SLABS // max(planes, 1)), rows * each // _BAND_AT_LEAST), rows * each // _BAND_AT_MOST)
-    many = max(1, min(rows, wanted))
-    return [(rows * band // many, rows * (band + 1) // many) for band in range(many)]
-
-
-def _part(
-    at: Layout,
-    first: int,
-    last: int,
-    stride: list[int],
-    low: list[int],
-    high: list[int],
-    dilation: list[int],
-    kernel_size: tuple[int, ...],
-) -> tuple[Layout, slice]:
-    """How the rows of the input lie that some rows of the output need, and which they are."""
-    begin = first * stride[0] - low[0]
-    end = (last - 1) * stride[0] - low[0] + dilation[0] * (kernel_size[0] - 1) + 1
-    read = slice(max(begin, 0), max(min(end, at.sizes[0]), begin, 0))
-    before, behind = max(min(-begin, end - begin), 0), max(min(end - at.sizes[0], end - begin), 0)
-    sizes = read.stop - read.start, *at.sizes[1:]
-    return layout(sizes, kernel_size, stride, [before, *low[1:]], [behind, *high[1:]], dilation), read
 
 
 def backward(
@@ -99,14 +70,11 @@ def backward(
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
     """The gradients of input and weight; an empty tensor for one that is not needed."""
-    at = layout(tuple(input.shape[2:]), tuple(weight.shape[2:]), stride, low, high, dilation)
+    at = layout(input.shape, weight.shape, stride, low, high, dilation)
     multiplier, single = weight.shape[0] // input.shape[1], _in_vectors(input, weight)
     grad_input, grad_weight = input.new_empty(0), weight.new_empty(0)
-    reach = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
-    low_left, high_left = ([e - a for e, a in zip(reach, sides, strict=True)] for sides in (low, high))
-    if needs[0] and single and set(stride) == {1} and min(*low_left, *high_left) >= 0:
-        # At stride 1 the input's gradient is the output's, correlated with the reversed filters.
-        back = layout(tuple(grad.shape[2:]), tuple(weight.shape[2:]), stride, low_left, high_left, dilation)
+    back = at.backward()
+    if needs[0] and single and back is not None:
         grad_input = vectors.correlate(grad, weight.flatten(1).flip(1), None, back)
     elif needs[0]:
         grad_input = _input_gradient(_planes(grad), weight, at, multiplier, input)
@@ -115,7 +83,7 @@ def backward(
     elif needs[1]:
         grads, planes = _planes(grad), _planes(input)
         sums = np.empty((weight.shape[0], len(at.offsets)), planes.dtype)
-        work = partial(_products, planes, at.place(), at.offsets, grads, sums, at.reach, input.shape[0], multiplier)
+        work = partial(_products, planes, at.place, at.offsets, grads, sums, at.reach, input.shape[0], multiplier)
         in_slabs(len(sums), work)
         grad_weight = torch.from_numpy(sums).view(weight.shape).to(weight.dtype)
     return grad_input, grad_weight

@@ -10,6 +10,7 @@ from torch import Tensor
 from striate.geometry import Window
 from striate.ops._door import memory_format, second_order
 from striate.ops.conv.fft import depthwise_gradients
+from striate.ops.conv.layout import layout
 from striate.ops.conv.routes import FFT_FROM, by_torch
 
 
@@ -71,25 +72,17 @@ def _depthwise_backward(
 ) -> tuple[Tensor, Tensor]:
     from striate.ops.conv import cpu
 
-    reach = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
-    low_left, high_left = ([e - a for e, a in zip(reach, sides, strict=True)] for sides in (low, high))
-    single = weight.shape[0] == input.shape[1]
-    as_forward = _torch_is_faster(input, weight) and single
-    if (
-        all(needs)
-        and single
-        and set(stride) == {1}
-        and min(*low, *high) >= 0
-        and weight[0].numel() >= FFT_FROM[len(low) - 1]
-    ):
+    single, settings = weight.shape[0] == input.shape[1], (stride, low, high, dilation)
+    back = layout(input.shape, weight.shape, *settings).backward() if single else None
+    large = weight[0].numel() >= FFT_FROM[len(low) - 1]
+    if back is not None and all(needs) and large and min(*low, *high) >= 0:
         grad_input, grad_weight = depthwise_gradients(grad, input, weight, low, high, dilation)
-    elif needs[0] and as_forward and set(stride) == {1} and min(*low_left, *high_left) >= 0:
-        # At stride 1 the input's gradient is the output's, convolved with the flipped filters.
+    elif back is not None and needs[0] and _torch_is_faster(input, weight):
         flipped = weight.flip(*range(2, weight.ndim))
-        _, grad_weight = cpu.backward(grad, input, weight, stride, low, high, dilation, [False, needs[1]])
-        grad_input = by_torch(grad, flipped, None, stride, low_left, high_left, dilation, groups=input.shape[1])
+        grad_input = by_torch(grad, flipped, None, stride, back.low, back.high, dilation, groups=input.shape[1])
+        _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])
     else:
-        grad_input, grad_weight = cpu.backward(grad, input, weight, stride, low, high, dilation, needs)
+        grad_input, grad_weight = cpu.backward(grad, input, weight, *settings, needs)
     return grad_input.contiguous(memory_format=memory_format(input)) if needs[0] else grad_input, grad_weight
 
 

@@ -5,6 +5,7 @@ crosses a cache line, and sums stay in registers from the first tap to the last.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from striate.ops._compile import kernel
 from striate.ops._door import memory_format
 from striate.ops._lanes import LANES, add_product, load, put, store, take, transpose
+from striate.ops._threads import Workspace, run_slabs
 from striate.ops.conv.layout import Layout, in_slabs, three
 
 Array = NDArray[Any]
@@ -106,11 +108,17 @@ def correlate(input: Tensor, taps: Tensor, bias: Tensor | None, at: Layout) -> T
     filters = maps.filters(taps.detach().to(dtype))
     start = torch.zeros(maps.channels, dtype=dtype) if bias is None else bias.detach().to(dtype)
     starts = maps.filters(start[:, None])
-    sizes, shape, place = three(at.sizes, 1), three(at.outputs, 1), at.place()
-    blocks = maps.blocks()
-    layouts = sizes, shape, place, at.offsets
-    given = maps.numbers, blocks, maps.steps(), filters, starts, outputs.numbers, outputs.blocks(), outputs.steps()
-    in_slabs(len(blocks), lambda first, last: _correlate_blocks(*layouts, *given, first, last))
+    given = maps.numbers, maps.steps(), filters, starts, outputs.numbers, outputs.steps()
+    blocks, written = maps.blocks(), outputs.blocks()
+
+    workspace = Workspace()
+
+    def work(band: _Band, first: int, last: int) -> None:
+        begins, tos = blocks + [band.read * maps.steps()[1], 0], written + [band.written * outputs.steps()[1], 0]
+        rooms = band.rooms(workspace, maps.numbers.dtype)
+        _correlate_blocks(*(*band.sizes, *given, begins, tos, *rooms, first, last))
+
+    _in_bands(at, len(blocks), work)
     return result.to(input.dtype)
 
 
@@ -127,12 +135,57 @@ def products(input: Tensor, grad: Tensor, at: Layout) -> Tensor:
     """
     together = _channels_together(input)
     maps, grads = _planes(input, together), _planes(grad, together)
-    blocks = maps.blocks()
-    sums = np.zeros((len(blocks), len(at.offsets) * LANES), maps.numbers.dtype)
-    layouts = three(at.sizes, 1), three(at.outputs, 1), at.place(), at.offsets
-    given = maps.numbers, blocks, maps.steps(), grads.numbers, grads.blocks(), grads.steps(), sums
-    in_slabs(len(blocks), lambda first, last: _products_of_blocks(*layouts, *given, first, last))
-    return maps.by_plane(sums.reshape(len(blocks), -1, LANES)).sum(0)
+    blocks, others = maps.blocks(), grads.blocks()
+    sums = np.zeros((len(at.bands(len(blocks), LANES)), len(blocks), len(at.offsets) * LANES), maps.numbers.dtype)
+    given = maps.numbers, maps.steps(), grads.numbers, grads.steps()
+
+    workspace = Workspace()
+
+    def work(band: _Band, first: int, last: int) -> None:
+        begins, tos = blocks + [band.read * maps.steps()[1], 0], others + [band.written * grads.steps()[1], 0]
+        rooms = band.rooms(workspace, maps.numbers.dtype)
+        _products_of_blocks(*(*band.sizes, *given, begins, tos, *rooms, sums[band.number], first, last))
+
+    _in_bands(at, len(blocks), work)
+    whole = np.add.reduce(sums, axis=0)
+    return maps.by_plane(whole.reshape(len(blocks), -1, LANES)).sum(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """Some rows of the output.
+
+    Args:
+        number: of the band.
+        sizes: what the kernels know of it: sizes of input and output, place and offsets.
+        read: pixels of the input before the first that is read.
+        written: pixels of the output before the first that is written.
+    """
+
+    number: int
+    sizes: tuple[Any, ...]
+    read: int
+    written: int
+
+    def rooms(self, workspace: Workspace, dtype: Any) -> tuple[Array, Array, Array]:
+        """Vectors for a padded plane, for the pixels of the input and for those of the output."""
+        sizes, outputs, place, _ = self.sizes
+        names = {"plane": math.prod(place[3:]), "pixels": math.prod(sizes), "outputs": math.prod(outputs)}
+        plane, pixels, others = (workspace.array(name, size * LANES, dtype) for name, size in names.items())
+        return plane, pixels, others
+
+
+def _in_bands(at: Layout, blocks: int, work: Callable[[_Band, int, int], None]) -> None:
+    """Call `work(band, first, last)` for bands of rows and runs of blocks, the same whatever the number of threads."""
+    bands = []
+    for number, (first, last) in enumerate(at.bands(blocks, LANES)):
+        own, rows = at.part(first, last)
+        sizes = three(own.sizes, 1), three(own.outputs, 1), own.place, own.offsets
+        bands.append(_Band(number, sizes, rows.start * math.prod(at.sizes[1:]), first * math.prod(at.outputs[1:])))
+    if len(bands) == 1:
+        in_slabs(blocks, lambda first, last: work(bands[0], first, last))
+    else:
+        run_slabs(lambda slab: work(bands[slab // blocks], slab % blocks, slab % blocks + 1), len(bands) * blocks)
 
 
 @kernel
@@ -142,24 +195,25 @@ def _correlate_blocks(
     place: Any,
     offsets: Any,
     numbers: Any,
-    blocks: Any,
     steps: Any,
     filters: Any,
     starts: Any,
     result: Any,
-    result_blocks: Any,
     result_steps: Any,
+    blocks: Any,
+    result_blocks: Any,
+    plane: Any,
+    pixels: Any,
+    sums: Any,
     first: int,
     last: int,
 ) -> None:
-    low_z, low_y, low_x, step_z, step_y, step_x, pitch_z, pitch_y, pitch_x = place
-    plane = np.empty(step_z * step_y * step_x * pitch_z * pitch_y * pitch_x * LANES, numbers.dtype)
     for block in range(first, last):
         begin, count = blocks[block]
         own = block % len(filters)
-        _lay(numbers, begin, steps, count, sizes, place, plane)
+        _lay(numbers, begin, steps, count, sizes, place, pixels, plane)
         to = result_blocks[block, 0]
-        _correlate(plane, offsets, filters[own], starts[own], shape, place, result, to, result_steps, count)
+        _correlate(plane, offsets, filters[own], starts[own], shape, place, sums, result, to, result_steps, count)
 
 
 @kernel
@@ -169,83 +223,85 @@ def _products_of_blocks(
     place: Any,
     offsets: Any,
     numbers: Any,
-    blocks: Any,
     steps: Any,
     grads: Any,
-    grad_blocks: Any,
     grad_steps: Any,
+    blocks: Any,
+    grad_blocks: Any,
+    plane: Any,
+    pixels: Any,
+    others: Any,
     sums: Any,
     first: int,
     last: int,
 ) -> None:
-    low_z, low_y, low_x, step_z, step_y, step_x, pitch_z, pitch_y, pitch_x = place
-    plane = np.empty(step_z * step_y * step_x * pitch_z * pitch_y * pitch_x * LANES, numbers.dtype)
-    OD, OH, OW = shape
-    others = np.empty(OD * OH * OW * LANES, numbers.dtype)
     for block in range(first, last):
         begin, count = blocks[block]
-        _lay(numbers, begin, steps, count, sizes, place, plane)
-        _lay(grads, grad_blocks[block, 0], grad_steps, count, shape, (0, 0, 0, 1, 1, 1, OD, OH, OW), others)
+        _lay(numbers, begin, steps, count, sizes, place, pixels, plane)
+        _bring(grads, grad_blocks[block, 0], grad_steps, count, shape[0] * shape[1] * shape[2], others, 0)
         _products(plane, offsets, others, shape, place, sums[block])
 
 
 @kernel
-def _bring(source: Any, at: int, steps: Any, count: int, width: int, target: Any, to: int) -> None:
-    """A row of `width` pixels of sixteen planes, as a row of vectors; of `count` planes, with zeros for the rest."""
+def _bring(source: Any, at: int, steps: Any, count: int, pixels: int, target: Any, to: int) -> None:
+    """The pixels of sixteen planes as vectors; of `count` planes, with zeros for the rest."""
     plane, pixel = steps
     if plane == 1:
-        for x in range(width):
+        for x in range(pixels):
             store(target, to + x * LANES, take(source, at + x * pixel, count))
-    elif count == LANES and width >= LANES:
-        for x in range(0, width, LANES):
+    elif count == LANES and pixels >= LANES:
+        for x in range(0, pixels, LANES):
             # The last sixteen pixels overlap those before.
-            x = min(x, width - LANES)
+            x = min(x, pixels - LANES)
             transpose(source, at + x, plane, target, to + x * LANES, LANES)
     else:
-        for x in range(width):
+        for x in range(pixels):
             for i in range(LANES):
                 target[to + x * LANES + i] = source[at + i * plane + x] if i < count else 0
 
 
 @kernel
-def _give(source: Any, width: int, target: Any, to: int, steps: Any, count: int) -> None:
-    """A row of vectors as a row of `width` pixels of sixteen planes, or of the first `count`."""
+def _give(source: Any, at: int, pixels: int, target: Any, to: int, steps: Any, count: int) -> None:
+    """Vectors as the pixels of sixteen planes, or of the first `count`."""
     plane, pixel = steps
     if plane == 1:
-        for x in range(width):
-            put(target, to + x * pixel, load(source, x * LANES), count)
-    elif count == LANES and width >= LANES:
-        for x in range(0, width, LANES):
-            x = min(x, width - LANES)
-            transpose(source, x * LANES, LANES, target, to + x, plane)
+        for x in range(pixels):
+            put(target, to + x * pixel, load(source, at + x * LANES), count)
+    elif count == LANES and pixels >= LANES:
+        for x in range(0, pixels, LANES):
+            x = min(x, pixels - LANES)
+            transpose(source, at + x * LANES, LANES, target, to + x, plane)
     else:
         for i in range(count):
-            for x in range(width):
-                target[to + i * plane + x] = source[x * LANES + i]
+            for x in range(pixels):
+                target[to + i * plane + x] = source[at + x * LANES + i]
 
 
 @kernel
-def _lay(numbers: Any, begin: int, steps: Any, count: int, sizes: Any, place: Any, plane: Any) -> None:
+def _lay(numbers: Any, begin: int, steps: Any, count: int, sizes: Any, place: Any, pixels: Any, plane: Any) -> None:
     """Lay sixteen planes flat: phase by phase of the stride, padded with zeros."""
     depth, height, width = sizes
     low_z, low_y, low_x, step_z, step_y, step_x, pitch_z, pitch_y, pitch_x = place
-    row = np.empty(width * LANES, plane.dtype)
+    # Short rows of planes are no whole vectors, and those of a stride go to several places.
+    direct = step_x == 1 and (steps[0] == 1 or width >= LANES)
+    if not direct:
+        _bring(numbers, begin, steps, count, depth * height * width, pixels, 0)
     plane[:] = 0
+    at = 0
     for z in range(depth):
         for y in range(height):
             at_z, at_y = z + low_z, y + low_y
             phase = ((at_z % step_z) * step_y + at_y % step_y) * step_x
             line = (at_z // step_z * pitch_y + at_y // step_y) * pitch_x
-            at = begin + (z * height + y) * width * steps[1]
-            if step_x == 1:
+            if direct:
                 to = phase * pitch_z * pitch_y * pitch_x + line + low_x
-                _bring(numbers, at, steps, count, width, plane, to * LANES)
+                _bring(numbers, begin + at * steps[1], steps, count, width, plane, to * LANES)
             else:
-                _bring(numbers, at, steps, count, width, row, 0)
                 for x in range(width):
                     at_x = x + low_x
                     to = (phase + at_x % step_x) * pitch_z * pitch_y * pitch_x + line + at_x // step_x
-                    store(plane, to * LANES, load(row, x * LANES))
+                    store(plane, to * LANES, load(pixels, (at + x) * LANES))
+            at += width
 
 
 @kernel
@@ -256,6 +312,7 @@ def _correlate(
     start: Any,
     shape: Any,
     place: Any,
+    sums: Any,
     result: Any,
     begin: int,
     steps: Any,
@@ -264,10 +321,10 @@ def _correlate(
     """result[z, y, x] = start + sum over t of filters[t] * plane[(z, y, x) + offsets[t]], sixteen planes at once."""
     OD, OH, OW = shape
     height, width, count = place[7], place[8], offsets.size
-    bias, sums = load(start, 0), np.empty(OW * LANES, plane.dtype)
+    bias, by_rows = load(start, 0), steps[0] == 1 or OW >= LANES
     for z in range(OD):
         for y in range(OH):
-            row = (z * height + y) * width
+            row, to = (z * height + y) * width, (z * OH + y) * OW
             x = 0
             while x + 8 <= OW:
                 a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = bias
@@ -281,7 +338,7 @@ def _correlate(
                     a5 = add_product(a5, w, load(plane, p + 5 * LANES))
                     a6 = add_product(a6, w, load(plane, p + 6 * LANES))
                     a7 = add_product(a7, w, load(plane, p + 7 * LANES))
-                q = x * LANES
+                q = (to + x) * LANES
                 store(sums, q, a0)
                 store(sums, q + LANES, a1)
                 store(sums, q + 2 * LANES, a2)
@@ -295,9 +352,12 @@ def _correlate(
                 a0 = bias
                 for t in range(count):
                     a0 = add_product(a0, load(filters, t * LANES), load(plane, (row + x + offsets[t]) * LANES))
-                store(sums, x * LANES, a0)
+                store(sums, (to + x) * LANES, a0)
                 x += 1
-            _give(sums, OW, result, begin + (z * OH + y) * OW * steps[1], steps, planes)
+            if by_rows:
+                _give(sums, to * LANES, OW, result, begin + to * steps[1], steps, planes)
+    if not by_rows:
+        _give(sums, 0, OD * OH * OW, result, begin, steps, planes)
 
 
 @kernel
