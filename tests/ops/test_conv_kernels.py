@@ -60,6 +60,19 @@ def test_result_is_channels_last() -> None:
     assert cpu.forward(input, weight, None, *settings).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_of_a_sum(stride: int) -> None:
+    """What comes back is one number, expanded."""
+    input, weight, _ = _draw(2, 16, torch.float64)
+    settings = [stride] * 2, [1] * 2, [1] * 2, [1] * 2
+    leaves = [input.clone().requires_grad_(), weight.clone().requires_grad_()]
+    output = by_torch(*leaves, None, *settings, groups=16)
+    wished = torch.autograd.grad(output.sum(), leaves)
+    found = cpu.backward(torch.ones((), dtype=torch.float64).expand(output.shape), input, weight, *settings, [True] * 2)
+    for gradient, expected in zip(found, wished, strict=True):
+        assert_close(gradient, expected)
+
+
 @pytest.mark.parametrize(("low", "high", "dilation"), [(7, 7, 1), (0, 3, 1), (14, 14, 2)])
 def test_large_kernels(low: int, high: int, dilation: int) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numba.core.errors import TypingError
 
 from striate.ops._compile import kernel
 from striate.ops._lanes import LANES, add_product, load, multiply, put, spread, store, take, total, transpose
@@ -70,3 +71,10 @@ def test_transpose(dtype: Any) -> None:
     assert (written[:, :16] == block.T).all()
     assert (written[:, 16:] == 7).all()
     assert (target[:5] == 7).all()
+
+
+def test_numbers_that_lie_apart_are_refused() -> None:
+    with pytest.raises(TypingError, match="flat contiguous array"):
+        _move(_draw(80, np.float32)[::2], 0, np.zeros(40, np.float32), 0, 16)
+    with pytest.raises(TypingError, match="flat contiguous array"):
+        _move(_draw(40, np.float32), 0, np.zeros(80, np.float32)[::2], 0, 16)

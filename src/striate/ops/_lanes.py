@@ -10,6 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, register_model
 
@@ -39,8 +40,14 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, numbers)  # type: ignore[no-untyped-call]
 
 
-def _lanes_of(array: Any) -> _Vector:
-    """What an array's numbers are loaded as: those of 16 bits are bfloat16, and are widened."""
+def _vector_of(array: Any) -> _Vector:
+    """What an array's numbers are loaded as: those of 16 bits are bfloat16, and are widened.
+
+    Raises:
+        TypingError: at compilation, if the array is not flat, or its numbers may lie apart.
+    """
+    if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
+        raise TypingError(f"a vector is read from a flat contiguous array, not from {array}")
     return _Vector(types.float32 if array.dtype == types.uint16 else array.dtype)
 
 
@@ -91,7 +98,7 @@ def load(typing: Any, array: Any, index: Any) -> Any:
         place = _place(context, builder, array, *values)
         return _widened(builder, array, builder.load(place, align=array.dtype.bitwidth // 8))
 
-    return _lanes_of(array)(array, types.intp), generate
+    return _vector_of(array)(array, types.intp), generate
 
 
 @_intrinsic
@@ -105,7 +112,7 @@ def load_first(typing: Any, array: Any, index: Any, count: Any) -> Any:
         numbers = _masked(builder, "load", vector, vector, [*given, ir.Constant(vector, None)])
         return _widened(builder, array, numbers)
 
-    return _lanes_of(array)(array, types.intp, types.intp), generate
+    return _vector_of(array)(array, types.intp, types.intp), generate
 
 
 @_intrinsic
@@ -116,6 +123,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
         builder.store(values[2], _place(context, builder, array, *values[:2]), align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
+    _vector_of(array)
     return types.void(array, types.intp, vector), generate
 
 
@@ -130,6 +138,7 @@ def store_first(typing: Any, array: Any, index: Any, vector: Any, count: Any) ->
         _masked(builder, "store", ir.VoidType(), place.type.pointee, given)
         return context.get_dummy_value()
 
+    _vector_of(array)
     return types.void(array, types.intp, vector, types.intp), generate
 
 
@@ -205,6 +214,8 @@ def transpose(typing: Any, source: Any, begin: Any, row: Any, target: Any, to: A
             builder.store(vector, _place(context, builder, target, flat_target, index), align=align)
         return context.get_dummy_value()
 
+    _vector_of(source)
+    _vector_of(target)
     return types.void(source, types.intp, types.intp, target, types.intp, types.intp), generate
 
 

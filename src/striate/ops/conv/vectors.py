@@ -83,7 +83,7 @@ def _planes(maps: Tensor, together: bool) -> _Planes:
     wide = maps.detach() if maps.dtype in (torch.float32, torch.float64) else maps.detach().float()
     flat = wide.flatten(2).transpose(1, 2) if together else wide.flatten(2)
     images, channels, *sizes = maps.shape
-    return _Planes(flat.reshape(-1).numpy(), images, channels, math.prod(sizes), together)
+    return _Planes(flat.reshape(-1).contiguous().numpy(), images, channels, math.prod(sizes), together)
 
 
 def correlate(input: Tensor, taps: Tensor, bias: Tensor | None, at: Layout) -> Tensor:
