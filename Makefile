@@ -31,7 +31,7 @@ format: venv
 
 # With the peers where `make bench-peers` has been run.
 bench: venv
-	$(firstword $(wildcard .venv-peers/bin) $(BIN))/python -m benchmarks $(OP)
+	$(if $(wildcard .venv-peers/.installed),.venv-peers/bin,$(BIN))/python -m benchmarks $(OP)
 
 bench-peers: .venv-peers/.installed
 

@@ -11,7 +11,7 @@ from striate.geometry import Window
 from striate.ops._door import memory_format, second_order
 from striate.ops.conv.fft import depthwise_gradients
 from striate.ops.conv.layout import layout
-from striate.ops.conv.routes import FFT_FROM, by_torch
+from striate.ops.conv.routes import FFT_FROM, by_torch, torch_is_faster
 
 
 @torch.library.custom_op("striate::depthwise_conv", mutates_args=(), device_types="cpu")
@@ -24,22 +24,13 @@ def _depthwise(
     high: list[int],
     dilation: list[int],
 ) -> Tensor:
-    if _torch_is_faster(input, weight):
+    if torch_is_faster(input, weight):
         result = by_torch(input, weight, bias, stride, low, high, dilation, groups=input.shape[1])
     else:
         from striate.ops.conv import cpu
 
         result = cpu.forward(input, weight, bias, stride, low, high, dilation)
     return result.contiguous(memory_format=memory_format(input))
-
-
-def _torch_is_faster(input: Tensor, weight: Tensor) -> bool:
-    """Whether PyTorch's own forward is the faster one: two axes, float32, many channels; in NCHW nothing large."""
-    if input.ndim != 4 or input.dtype != torch.float32 or input.shape[1] < 16:
-        return False
-    if memory_format(input) == torch.channels_last:
-        return True
-    return weight[0].numel() <= 150 and input.shape[2] * input.shape[3] < 2048
 
 
 @_depthwise.register_fake
@@ -77,7 +68,7 @@ def _depthwise_backward(
     large = weight[0].numel() >= FFT_FROM[len(low) - 1]
     if back is not None and all(needs) and large and min(*low, *high) >= 0:
         grad_input, grad_weight = depthwise_gradients(grad, input, weight, low, high, dilation)
-    elif back is not None and needs[0] and _torch_is_faster(input, weight):
+    elif back is not None and needs[0] and torch_is_faster(input, weight):
         flipped = weight.flip(*range(2, weight.ndim))
         grad_input = by_torch(grad, flipped, None, stride, back.low, back.high, dilation, groups=input.shape[1])
         _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])

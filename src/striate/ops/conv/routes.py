@@ -20,6 +20,7 @@ _FILTERS_A_CHANNEL = 4
 
 _SMALL = Route("torch", "PyTorch's depthwise convolution is at the limit for small kernels in channels-last")
 _DEPTHWISE = Route("kernels", "PyTorch's depthwise convolution is slow on the CPU, its gradients above all")
+_FORWARD = Route("torch", "nothing needs a gradient, and PyTorch's depthwise forward is at the limit")
 _TORCH = Route("torch", "PyTorch's own convolution is at the limit")
 
 
@@ -53,6 +54,13 @@ def by_torch(
     return result
 
 
+def torch_is_faster(input: Tensor, weight: Tensor) -> bool:
+    """Whether PyTorch's depthwise forward is faster: two axes, float32, many channels; in NCHW no large kernel."""
+    if input.ndim != 4 or input.dtype != torch.float32 or input.shape[1] < 16:
+        return False
+    return memory_format(input) == torch.channels_last or weight[0].numel() <= 150
+
+
 def choose(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int], groups: int) -> Route:
     """The fastest way, by what was measured; it depends on nothing that is dynamic under `torch.compile`."""
     taps = math.prod(weight.shape[2:])
@@ -66,5 +74,6 @@ def choose(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Seque
     if depthwise and last and taps <= 9 and input.dtype == torch.float32:
         return _SMALL
     if depthwise and on_cpu and not in_transform():
-        return _DEPTHWISE
+        learns = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
+        return _DEPTHWISE if learns or not torch_is_faster(input, weight) else _FORWARD
     return _TORCH
