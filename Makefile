@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: venv demo test check format bench bench-peers sweep wheel clean
+.PHONY: venv demo test check format bench bench-peers docs sweep wheel clean
 
 venv: $(VENV)/.installed
 
@@ -40,6 +40,10 @@ bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' jax
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps torchvision
 	touch $@
+
+# With the peers where `make bench-peers` has been run.
+docs: venv
+	$(firstword $(wildcard .venv-peers/bin) $(BIN))/python tools/operators.py
 
 sweep: venv
 	$(PYTEST) -m sweep -s -p no:xdist --timeout=0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from striate import ops
 
 if TYPE_CHECKING:
-    from striate import data, filters, geometry, models, nn, training
+    from striate import data, filters, geometry, models, nn, tables, training
     from striate.ops.conv import conv1d, conv2d, conv3d, conv4d
     from striate.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
     from striate.ops.correlate import convolve, correlate
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from striate.ops.deform_conv import deform_conv1d, deform_conv2d, deform_conv3d, deform_sampling_points
     from striate.ops.dispatch import explain_dispatch
     from striate.ops.im2col import col2im1d, col2im2d, col2im3d, im2col1d, im2col2d, im2col3d
+    from striate.ops.local_conv import local_conv1d, local_conv2d, local_conv3d
+    from striate.ops.local_conv_transpose import (
+        local_conv_transpose1d,
+        local_conv_transpose2d,
+        local_conv_transpose3d,
+    )
+    from striate.ops.table_conv import table_conv1d, table_conv2d, table_conv3d
     from striate.ops.toeplitz import toeplitz
 
 __version__ = "0.1.0"
@@ -45,8 +52,18 @@ __all__ = [
     "im2col1d",
     "im2col2d",
     "im2col3d",
+    "local_conv1d",
+    "local_conv2d",
+    "local_conv3d",
+    "local_conv_transpose1d",
+    "local_conv_transpose2d",
+    "local_conv_transpose3d",
     "models",
     "nn",
+    "table_conv1d",
+    "table_conv2d",
+    "table_conv3d",
+    "tables",
     "toeplitz",
     "training",
 ]

@@ -38,9 +38,10 @@ def parameters(module: nn.Module) -> int:
 
 def dense_weight(layer: nn.Module) -> Tensor:
     """The weight of the third layer with zeros where there is no link."""
-    weight = torch.zeros(96, 5, 5, dtype=layer.weight.dtype)
-    weight[layer.links] = layer.weight.detach()
-    return weight.view(16, 6, 5, 5)
+    weight = torch.zeros(16, 6, 5, 5, dtype=layer.weight.dtype)
+    sources, maps = layer.table.T
+    weight[maps, sources] = layer.weight.detach()
+    return weight
 
 
 def test_parameters_are_those_of_the_paper(network: LeNet5, table: Tensor):
@@ -73,9 +74,8 @@ def test_third_layer_is_a_convolution_with_a_masked_weight(network: LeNet5, tabl
     signal = torch.randn_like(expected)
     expected.backward(signal)
     found.backward(signal)
-    torch.testing.assert_close(
-        network.c3.weight.grad, weight.grad.view(96, 5, 5)[network.c3.links], rtol=1e-12, atol=1e-12
-    )
+    sources, maps = network.c3.table.T
+    torch.testing.assert_close(network.c3.weight.grad, weight.grad[maps, sources], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(network.c3.bias.grad, bias.grad, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12)
 
@@ -129,6 +129,23 @@ def test_saved_and_loaded(network: LeNet5):
     assert not torch.equal(other(pictures), network(pictures))
     other.load_state_dict(torch.load(file, weights_only=True))
     assert torch.equal(other(pictures), network(pictures))
+
+
+def test_loads_what_was_saved_without_a_table(network: LeNet5):
+    stored = {name: value for name, value in network.state_dict().items() if name != "c3.table"}
+    other = lenet5()
+    other.load_state_dict(stored)
+    assert "c3.table" not in stored
+    pictures = torch.randn(3, 1, 28, 28)
+    assert torch.equal(other(pictures), network(pictures))
+    # The order of the links is that of every version: the maps of the layer, then their sources.
+    assert network.c3.table[12:24].tolist() == [
+        [4, 4], [5, 4], [0, 4], [5, 5], [0, 5], [1, 5], [0, 6], [1, 6], [2, 6], [3, 6], [1, 7], [2, 7],
+    ]  # fmt: skip
+    inside = nn.Sequential(other)
+    inside.load_state_dict({f"0.{name}": value for name, value in stored.items()})
+    with pytest.raises(RuntimeError, match="Missing key.*c3.weight.*c3.table"):
+        other.load_state_dict({name: value for name, value in stored.items() if name != "c3.weight"})
 
 
 def test_compiles_as_one_graph(network: LeNet5):

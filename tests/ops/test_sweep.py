@@ -1,4 +1,4 @@
-"""Random legal configurations against independent definitions: 420 in `make test`, 7,700 in `make sweep`."""
+"""Random legal configurations against independent definitions: 480 in `make test`, 8,800 in `make sweep`."""
 
 import random
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from ops import onnx_evaluator
 from ops.checks import Function, assert_close, gradients_of
 from ops.deform_sweep import check_deformed_aggregation, check_deformed_convolution
 from ops.draws import Layer, draw_layer, draw_tensor, draw_transposed
+from ops.table_sweep import check_table
 from striate.geometry import Window
 from striate.ops.conv import reference
 from striate.ops.conv_transpose.reference import conv_transpose as defined_transposed
@@ -207,6 +208,7 @@ CHECKS: dict[str, Callable[[random.Random], None]] = {
     "correlation": check_correlation,
     "deformed convolution": check_deformed_convolution,
     "deformed aggregation": check_deformed_aggregation,
+    "table": check_table,
 }
 
 

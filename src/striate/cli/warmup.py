@@ -25,6 +25,8 @@ def _kernels() -> list[tuple[str, tuple[str, ...], Callable[..., None]]]:
     from striate.ops.conv import conv2d
     from striate.ops.deform_aggregate import deform_aggregate2d
     from striate.ops.deform_conv import deform_conv2d
+    from striate.ops.local_conv import local_conv2d
+    from striate.ops.local_conv_transpose import local_conv_transpose2d
 
     def with_gradients(function: Callable[..., Tensor], *inputs: Tensor) -> None:
         leaves = [tensor.requires_grad_() for tensor in inputs]
@@ -48,9 +50,17 @@ def _kernels() -> list[tuple[str, tuple[str, ...], Callable[..., None]]]:
         maps = torch.ones(1, 2, 4, 4, dtype=dtype)
         with_gradients(lambda i, o, m: deform_aggregate2d(i, o, m, 3), maps, offset, mask)
 
+    def local_conv(dtype: torch.dtype) -> None:
+        # A few images of a long window, and many.
+        weight = torch.ones(2, 2, 4, 4, 3, 3, dtype=dtype)
+        for images in (1, 8, 16):
+            with_gradients(local_conv2d, torch.ones(images, 4, 4, 4, dtype=dtype), weight)
+            with_gradients(local_conv_transpose2d, torch.ones(images, 4, 2, 2, dtype=dtype), weight)
+
     wide, also_low = ("float32", "float64"), ("float32", "float64", "bfloat16")
     return [
         ("depthwise convolution", wide, depthwise),
         ("deformable convolution", also_low, deform_conv),
         ("deformable aggregation", also_low, deform_aggregate),
+        ("unshared convolution", wide, local_conv),
     ]

@@ -1,23 +1,14 @@
 """LeNet-5 with its original connection table."""
 
-import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from striate import tables
 from striate.geometry import Window
 from striate.models.builder import builder
-
-# Table I of the paper: the maps of the second stage (columns) that each map of the third layer (rows) reads.
-_C3_SOURCES = (
-    *((i, (i + 1) % 6, (i + 2) % 6) for i in range(6)),
-    *((i, (i + 1) % 6, (i + 2) % 6, (i + 3) % 6) for i in range(6)),
-    *((i, i + 1, (i + 3) % 6, (i + 4) % 6) for i in range(3)),
-    tuple(range(6)),
-)
+from striate.nn.table_conv import TableConv2d
 
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 _POOLINGS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
@@ -72,27 +63,6 @@ def _last_size(size: int) -> int:
     return size
 
 
-class _C3(nn.Module):
-    """The third layer: a 5x5 convolution with one kernel for each link of the connection table."""
-
-    links: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        flat = [to * 6 + source for to, sources in enumerate(_C3_SOURCES) for source in sources]
-        self.register_buffer("links", torch.tensor(flat), persistent=False)
-        self.weight = nn.Parameter(torch.empty(len(flat), 5, 5))
-        self.bias = nn.Parameter(torch.empty(16))
-        for link, to in enumerate(index // 6 for index in flat):
-            bound = 1 / math.sqrt(25 * len(_C3_SOURCES[to]))
-            nn.init.uniform_(self.weight[link], -bound, bound)
-            nn.init.uniform_(self.bias[to], -bound, bound)
-
-    def forward(self, input: Tensor) -> Tensor:
-        dense = self.weight.new_zeros(16 * 6, 5, 5).index_copy(0, self.links, self.weight)
-        return F.conv2d(input, dense.view(16, 6, 5, 5), self.bias)
-
-
 class LeNet5(nn.Module):
     """LeNet-5: three banks of 5x5 filters, two poolings and two linear layers.
 
@@ -126,7 +96,7 @@ class LeNet5(nn.Module):
         self.config = config
         height, width = (_last_size(size) for size in config.input_size)
         self.c1 = nn.Conv2d(config.in_channels, 6, 5, padding=2)
-        self.c3 = _C3()
+        self.c3 = TableConv2d(tables.lenet5_c3(), 16, 5)
         self.c5 = nn.Conv2d(16, 120, (height, width))
         self.f6 = nn.Linear(120, 84)
         self.output = nn.Linear(84, config.num_classes)
@@ -149,6 +119,12 @@ class LeNet5(nn.Module):
         f6 = self.activation(self.f6(self.dropout(c5)))
         scores: Tensor = self.output(self.dropout(f6))
         return scores
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        # Earlier runs hold no table: it was no part of the state.
+        if f"{prefix}c3.weight" in state_dict:
+            state_dict.setdefault(f"{prefix}c3.table", self.c3.table)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
 
 lenet5 = builder("lenet5", LeNet5, LeNet5Config)

@@ -18,7 +18,7 @@ class Route:
     """One way to compute an operator.
 
     Args:
-        name: "torch", "kernels", "fft", "sub-pixel", "conv3d" or "reference".
+        name: "torch", "kernels", "fft", "sub-pixel", "conv3d", "dense", "groups", "parts" or "reference".
         reason: why it is taken, in one sentence.
 
     Example:
@@ -57,7 +57,8 @@ def explain_dispatch(operator: str | Callable[..., Any], *args: Any, **kwargs: A
     """Say which route a call takes and why, without computing anything.
 
     The operator runs on tensors without numbers, not compiled. Compiled code takes the same route: the choice asks for
-    nothing that changes under `torch.compile`. Not to be called inside of compiled code.
+    nothing that changes under `torch.compile`, except along a connection table, whose numbers it does not read. Not to
+    be called inside of compiled code.
 
     Args:
         operator: the operator, its name in `striate`, or any function that calls operators, compiled or not.
@@ -81,7 +82,8 @@ def explain_dispatch(operator: str | Callable[..., Any], *args: Any, **kwargs: A
     mode = FakeTensorMode(allow_non_fake_inputs=True)
 
     def fake(value: Any) -> Any:
-        return mode.from_tensor(value) if isinstance(value, Tensor) else value
+        # Whole numbers, as those of a connection table, are looked at.
+        return mode.from_tensor(value) if isinstance(value, Tensor) and value.is_floating_point() else value
 
     with torch.compiler.set_stance("force_eager"), routes_taken() as taken, mode:
         function(*map(fake, args), **{name: fake(value) for name, value in kwargs.items()})

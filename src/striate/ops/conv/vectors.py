@@ -101,9 +101,8 @@ def correlate(input: Tensor, taps: Tensor, bias: Tensor | None, at: Layout) -> T
     together = _channels_together(input)
     maps = _planes(input, together)
     dtype = torch.from_numpy(maps.numbers).dtype
-    result = torch.empty(*input.shape[:2], *at.outputs, dtype=dtype)
-    if together:
-        result = result.contiguous(memory_format=memory_format(input))
+    layout = memory_format(input) if together else torch.contiguous_format
+    result = torch.empty((*input.shape[:2], *at.outputs), dtype=dtype, memory_format=layout)
     outputs = _planes(result, together)
     filters = maps.filters(taps.detach().to(dtype))
     start = torch.zeros(maps.channels, dtype=dtype) if bias is None else bias.detach().to(dtype)

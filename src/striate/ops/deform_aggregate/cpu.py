@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate.ops._door import memory_format
 from striate.ops._sampling.gradients import Block, block, cuts
 from striate.ops._sampling.gradients import backward as through_samples
-from striate.ops._sampling.samples import Array, Grid, Samples, rows
+from striate.ops._sampling.samples import Array, Grid, Samples, copy_rows, empty_maps, rows
 from striate.ops._threads import run_slabs
 
 
@@ -28,7 +27,7 @@ def forward(
     """The sum of samples of `(N, C, *sizes)`, in the input's memory format."""
     grid = _grid(input, offset, kernel_size, stride, low, dilation, offset_scale, remove_center)
     samples = Samples(input, offset, mask, grid)
-    result = input.new_empty(*input.shape[:2], *offset.shape[2:]).contiguous(memory_format=memory_format(input))
+    result = empty_maps(input, *input.shape[:2], *offset.shape[2:])
     places, whole = rows(result), _block(samples, 0, samples.channels)
     work = [(image, *tile) for image in range(samples.images) for tile in samples.tiles(whole.columns)]
 
@@ -66,8 +65,8 @@ def backward(
     )
     grad_input = input.new_empty(0)
     if needs[0]:
-        grad_input = torch.empty_like(input).contiguous(memory_format=memory_format(input))
-        rows(grad_input).copy_(pictures)
+        grad_input = empty_maps(input, *input.shape)
+        copy_rows(pictures, rows(grad_input))
     return (
         grad_input,
         offsets.view(offset.shape).to(offset.dtype) if needs[1] else offset.new_empty(0),

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from striate.ops._compile import kernel
-from striate.ops._door import memory_format
 from striate.ops._sampling.gradients import backward as through_samples
 from striate.ops._sampling.gradients import block, cuts
-from striate.ops._sampling.samples import Array, Grid, Samples, rows
+from striate.ops._sampling.samples import Array, Grid, Samples, copy_rows, empty_maps, rows
 from striate.ops._threads import run_slabs
 
 # Numbers of all partial gradients of the weight together.
@@ -31,8 +30,7 @@ def forward(
 ) -> Tensor:
     """Deformable convolution of `(N, C, *sizes)` with `(out, C / groups, *kernel)`, in the input's memory format."""
     samples = Samples(input, offset, mask, _grid(input, offset, weight, stride, low, dilation))
-    result = input.new_empty(input.shape[0], weight.shape[0], *offset.shape[2:])
-    result = result.contiguous(memory_format=memory_format(input))
+    result = empty_maps(input, input.shape[0], weight.shape[0], *offset.shape[2:])
     places = rows(result)
     layer = _layer(weight, samples, [(0, input.shape[1])])
     whole = layer.blocks[0]
@@ -70,8 +68,8 @@ def backward(
     )
     grad_input, grad_weight = input.new_empty(0), weight.new_empty(0)
     if needs[0]:
-        grad_input = torch.empty_like(input).contiguous(memory_format=memory_format(input))
-        rows(grad_input).copy_(pictures)
+        grad_input = empty_maps(input, *input.shape)
+        copy_rows(pictures, rows(grad_input))
     if needs[2]:
         grad_weight = layer.weight_gradient().to(weight.dtype)
     grad_offset = offsets.view(offset.shape).to(offset.dtype) if needs[1] else offset.new_empty(0)
@@ -99,7 +97,9 @@ class _Products:
         for first, last in cuts:
             held, width = (1, last - first) if self.groups == 1 else ((last - first) // group, group)
             part = taps[:, :, first:last] if self.groups == 1 else taps[first // group : last // group]
-            self.matrices.append(part.reshape(held, samples.taps * width, out).contiguous())
+            # By NumPy, whose copies leave no threads of PyTorch spinning beside the kernels.
+            matrix = np.ascontiguousarray(part.numpy()).reshape(held, samples.taps * width, out)
+            self.matrices.append(torch.from_numpy(matrix))
             together = samples.channels // samples.offset_groups
             self.blocks.append(block(first, last, together=together, group=width, taps=samples.taps))
 
@@ -124,7 +124,9 @@ class _Products:
         """Take the gradient of the output `(N, pixels, out)`."""
         self.chains, self._grad = chains, grad.detach()
         self._sums = [
-            matrices.new_zeros(chains, *matrices.shape).transpose(2, 3).contiguous() for matrices in self.matrices
+            matrices.new_zeros(chains, held, out, columns)
+            for matrices in self.matrices
+            for held, columns, out in [matrices.shape]
         ]
 
     def _grads(self, block: int, image: int, begin: int, end: int) -> Tensor:

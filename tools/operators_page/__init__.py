@@ -1,0 +1,1 @@
+"""The page of operators: what is run, what is asked of it, and how it is written down."""
