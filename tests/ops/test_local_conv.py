@@ -1,9 +1,15 @@
 """Unshared convolution: values, the definition by columns, every padding, few images and many, the habits."""
 
 import itertools
+import math
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -261,6 +267,101 @@ class TestHabits:
 def test_exports_to_onnx(axes: int, settings: dict[str, Any], tmp_path: Path) -> None:
     inputs = [tensor.float() for tensor in tensors(axes, "grouped", **settings)]
     assert "MatMul" in checks.check_onnx(local(axes, "grouped", **settings), tmp_path, *inputs)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_one_file_for_any_batch(few: bool, tmp_path: Path) -> None:
+    input, weight, bias = (tensor.float() for tensor in tensors(2, batch=2))
+
+    class Layer(torch.nn.Module):
+        def forward(self, input: Tensor) -> Tensor:
+            return local_conv2d(input, weight, bias)
+
+    file = tmp_path / "operator.onnx"
+    with warnings.catch_warnings():
+        # PyTorch's own exporter warns of its own calls.
+        warnings.simplefilter("ignore")
+        shapes = {"input": {0: torch.export.Dim("n", min=1, max=64)}}
+        torch.onnx.export(Layer(), (input,), file, dynamo=True, verbose=False, dynamic_shapes=shapes)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    other = draw(1 if few else 9, *input.shape[1:]).float()
+    (output,) = session.run(None, {session.get_inputs()[0].name: other.numpy()})
+    checks.assert_close(torch.from_numpy(output), local_conv2d(other, weight, bias), torch.float32)
+
+
+@pytest.mark.parametrize("batch", [2, 9])
+def test_what_is_no_number_stays_where_it_is(batch: int) -> None:
+    """No lane of a vector, no padding and no room is mixed with others, be it by a factor of zero."""
+    input, weight, _ = tensors(2, "wide", batch=batch, padding=1)
+    for bad in (math.nan, math.inf):
+        tainted = weight.clone()
+        tainted[2, 3, 4, 16, 2, 2] = bad
+        output = local(2, "wide", padding=1)(input, tainted)
+        assert not output[:, 4, 2, 3].isfinite().any()
+        output[:, 4, 2, 3] = 0
+        assert output.isfinite().all()
+    tainted = input.clone()
+    tainted[1, 5, 0, 0] = math.nan
+    output = local(2, "wide", padding=1)(tainted, weight)
+    assert not output[1, :, :2, :2].isfinite().any()
+    output[1, :, :2, :2] = 0
+    assert output.isfinite().all()
+    grad = torch.ones_like(output)
+    grad[1, 3, 4, 5] = math.nan
+    of_input, of_weight = torch.autograd.grad(
+        local(2, "wide", padding=1)(*(own := checks.leaves(input, weight))), own, grad
+    )
+    assert not of_weight[4, 5, 3, :, :2, :2].isfinite().any()
+    of_weight[4, 5, 3] = 0
+    assert of_weight.isfinite().all()
+    assert not of_input[1, :, 3:, 4:].isfinite().any()
+    of_input[1, :, 3:, 4:] = 0
+    assert of_input.isfinite().all()
+
+
+WORKER = """
+import torch, striate
+from torch.utils.data import DataLoader, Dataset
+
+def results():
+    generator = torch.Generator().manual_seed(0)
+    maps, filters = torch.randn(8, 4, 9, 9, generator=generator), torch.randn(7, 7, 4, 4, 3, 3, generator=generator)
+    return striate.local_conv2d(maps, filters), striate.local_conv_transpose2d(maps[..., :7, :7], filters)
+
+class Results(Dataset):
+    def __len__(self):
+        return 2
+    def __getitem__(self, index):
+        return results()[index]
+
+torch.set_num_threads(2)
+for child, parent in zip(DataLoader(Results(), batch_size=None, num_workers=1, timeout=60), results(), strict=True):
+    assert torch.equal(child, parent)
+print("same")
+"""
+
+
+def test_a_worker_can_call_what_its_parent_has_called() -> None:
+    done = subprocess.run([sys.executable, "-c", WORKER], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "same\n", done.stderr
+
+
+def test_images_that_lie_far_apart() -> None:
+    """Beyond 2^31 numbers: a view of memory that is reserved and not touched but for these images."""
+    far = torch.empty(2**31 + 2**12).as_strided((2, 3, 5, 6), (2**31, 30, 6, 1))
+    input, weight, bias = (tensor.float() for tensor in tensors(2))
+    far.copy_(input)
+    assert torch.equal(local_conv2d(far, weight, bias), local_conv2d(input, weight, bias))
+
+
+def test_blocks_refuse_what_is_not_flat() -> None:
+    from numba.core.errors import TypingError
+
+    from striate.ops._unshared import kernels
+
+    plane, table = np.zeros((4, 8), np.float32), np.zeros(1, np.int64)
+    with pytest.raises(TypingError, match="a block is made of flat contiguous arrays, not of array"):
+        kernels.sums(table, table, 8, 1, 8, plane, np.zeros(1, np.float32), 0, 0, 1, np.zeros(8, np.float32))
 
 
 def test_dispatch_is_explained() -> None:

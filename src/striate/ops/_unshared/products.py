@@ -148,8 +148,9 @@ class Layer:
         return (0,) * len(self.grid.outputs)
 
     def _room(self) -> Array:
-        """Room for a window of each image."""
-        return flat(torch.zeros(self.images * -(-self.window // LANES) * LANES, dtype=self.dtype))
+        """Room for a window of each image; what rounds it up stays zero."""
+        size = self.images * -(-self.window // LANES) * LANES
+        return np.zeros(size, np.float64 if self.dtype == torch.float64 else np.float32)
 
     def _tiles(self, first: int, last: int) -> list[Part]:
         step = max(1, _TILE // self._rows.shape[1])
