@@ -1,4 +1,4 @@
-"""The thread pool of the CPU kernels."""
+"""The threads of the CPU kernels."""
 
 import concurrent.futures
 import subprocess
@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from striate.ops import _threads
 from striate.ops._threads import Workspace, run_slabs
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
+@pytest.fixture(params=["PyTorch's threads", "pool"])
+def two_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if request.param == "pool":
+        monkeypatch.setattr(_threads, "_openmp", lambda: None)
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(1)
@@ -49,6 +52,44 @@ def test_later_threads_see_the_number_of_threads(two_threads: None) -> None:
     assert torch.get_num_threads() == 2
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 2
+
+
+def test_products_inside_are_those_of_one_thread(two_threads: None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    left, right = torch.randn(2, 700, 700, generator=generator)
+    products = [torch.empty(700, 700), torch.empty(700, 700)]
+    run_slabs(lambda slab: products[slab].copy_(left @ right), 2)
+    torch.set_num_threads(1)
+    assert all(torch.equal(product, left @ right) for product in products)
+
+
+def test_a_process_that_was_forked_has_a_pool_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads, "_openmp", lambda: pytest.fail("threads of the parent"))
+    monkeypatch.setattr(_threads, "_first_process", 0)
+    torch.set_num_threads(2)
+    seen: list[int] = []
+    run_slabs(seen.append, 3)
+    torch.set_num_threads(1)
+    assert sorted(seen) == [0, 1, 2]
+
+
+def test_threads_keep_their_workspaces(two_threads: None) -> None:
+    workspace, places = Workspace(), set()
+    for _ in range(3):
+        meeting = threading.Barrier(2)
+
+        def work(slab: int, meeting: threading.Barrier = meeting) -> None:
+            meeting.wait(30)
+            places.add(workspace.array("sums", 4, np.float32).ctypes.data)
+
+        run_slabs(work, 2)
+    assert len(places) == 2
+
+
+def test_large_arrays_are_not_kept() -> None:
+    workspace = Workspace()
+    assert workspace.array("sums", 1 << 25, np.uint8).size == 1 << 25
+    assert workspace.array("sums", 4, np.uint8).base.size == 4
 
 
 def test_errors_reach_the_caller(two_threads: None) -> None:

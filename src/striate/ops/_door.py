@@ -109,10 +109,11 @@ def place(
     operator: str,
     axes: int,
     kernel_size: int | Sequence[int],
-    stride: int | Sequence[int],
+    stride: int | Sequence[int] | None,
     padding: Padding | Sequence[Padding],
     dilation: int | Sequence[int],
     sizes: Sequence[int],
+    ceil_mode: bool = False,
 ) -> tuple[tuple[Window, ...], tuple[int, ...], tuple[int, ...]]:
     """The windows of an operator on an input of these sizes, and the padding, low and high, by axis.
 
@@ -120,7 +121,7 @@ def place(
         TypeError: if a setting has the wrong type.
         ValueError: if a setting is out of its range, a window is larger than the padded input, or that is empty.
     """
-    along = windows(axes, kernel_size, stride, padding, dilation)
+    along = windows(axes, kernel_size, stride, padding, dilation, ceil_mode)
     low, high = check_fits(operator, along, sizes)
     return along, tuple(low), tuple(high)
 

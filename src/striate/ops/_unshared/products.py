@@ -12,7 +12,7 @@ from torch import Tensor
 from striate.ops._threads import run_slabs
 from striate.ops._unshared import kernels
 from striate.ops._unshared.kernels import LANES, LINE, TOGETHER
-from striate.ops._unshared.turning import Array, Part, flat, in_parts, parts, read, write
+from striate.ops._unshared.turning import Array, Part, flat, in_parts, parts, read, room, write
 
 # Parts of the work, the same whatever the threads, and the products worth a part of their own. The parts of a transpose
 # overlap: so many are made of it that this is not most of them, or the least.
@@ -81,15 +81,15 @@ class Layer:
 
     def plane(self, maps: Tensor) -> Array:
         """The padded input of the convolution `(N, C, *sizes)`, for the products."""
-        return flat(read(maps, self.grid.low, self.grid.spans, self.images, self.dtype))
+        return flat(read("plane", maps, self.grid.low, self.grid.spans, self.images, self.dtype))
 
     def outputs(self, maps: Tensor) -> Array:
         """Its output `(N, out, *outputs)`, for the products."""
-        return flat(read(maps, self._origin, self.grid.outputs, self.images, self.dtype))
+        return flat(read("outputs", maps, self._origin, self.grid.outputs, self.images, self.dtype))
 
     def gather(self, plane: Array, bias: Tensor | None, result: Tensor) -> None:
         """Write the sums over all windows to `(N, out, *outputs)`."""
-        spots = torch.empty(*self.grid.outputs, self.out, self.images, dtype=self.dtype)
+        spots = room("sums", (*self.grid.outputs, self.out, self.images), self.dtype)
         numbers = flat(spots)
 
         def work(first: int, last: int) -> None:
@@ -104,7 +104,7 @@ class Layer:
 
     def scatter(self, spots: Array, bias: Tensor | None, result: Tensor) -> None:
         """Add what each spot spreads over its window, and write it to `(N, C, *sizes)`."""
-        plane = torch.empty(*self.grid.spans, self.channels, self.images, dtype=self.dtype)
+        plane = room("spread", (*self.grid.spans, self.channels, self.images), self.dtype)
         place, starts = self.channels * self.images, self._at[0]
         reach = (int(self._at[1].max()) // place + 1) * place
         slabs = parts(self.spots, min(self._slabs, max(_LEAST_SLABS, plane.numel() // reach)))
@@ -112,7 +112,7 @@ class Layer:
         begins = starts[[first for first, _ in slabs]]
         sizes = starts[[last - 1 for _, last in slabs]] + reach - begins
         ends = sizes.cumsum()
-        pieces = flat(torch.empty(int(ends[-1]), dtype=self.dtype))
+        pieces = flat(room("pieces", (int(ends[-1]),), self.dtype))
 
         def work(slab: int) -> None:
             origin, piece = begins[slab], pieces[ends[slab] - sizes[slab] : ends[slab]]

@@ -1,5 +1,6 @@
 """Maps as PyTorch holds them, in the order of the kernels and back: places outermost, images innermost."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from striate.ops._door import memory_format
-from striate.ops._threads import run_slabs
+from striate.ops._threads import Workspace, run_slabs
 from striate.ops._unshared import kernels
 
 Array = NDArray[Any]
@@ -19,16 +20,26 @@ Part = tuple[int, int]
 
 # Parts of the work, the same whatever the threads, and the numbers worth a part of their own.
 _SLABS, _WORTH = 8, 1 << 15
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+_workspace = Workspace()
 
 
-def read(maps: Tensor, low: Sequence[int], spans: Sequence[int], images: int, dtype: torch.dtype) -> Tensor:
-    """Maps `(N, C, *sizes)` in a plane of `spans` places, of which `low` is their first.
+def room(name: str, sizes: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A tensor of any numbers, which lasts until this thread asks for one of that name again."""
+    numbers = _workspace.array(f"{name}, {dtype}", math.prod(sizes), _NUMPY[dtype])
+    return torch.from_numpy(numbers).view(*sizes)
+
+
+def read(
+    name: str, maps: Tensor, low: Sequence[int], spans: Sequence[int], images: int, dtype: torch.dtype
+) -> Tensor:
+    """Maps `(N, C, *sizes)` in a plane of `spans` places, of which `low` is their first; in the room of that name.
 
     Returns:
         `(*spans, C, images)`, zero where there are no maps.
     """
     inner, outer = _overlap(maps.shape[2:], low, spans)
-    numbers = torch.empty(*spans, maps.shape[1], images, dtype=dtype)
+    numbers = room(name, (*spans, maps.shape[1], images), dtype)
     if maps.shape[0] != images or outer != [slice(0, span) for span in spans]:
         _zero(flat(numbers))
     lines = _lines(maps, low, numbers)
