@@ -1,4 +1,4 @@
-"""Random legal configurations against independent definitions: 480 in `make test`, 8,800 in `make sweep`."""
+"""Random legal configurations against independent definitions: 60 of each kind in `make test`, 1,100 in `make sweep`."""
 
 import random
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from ops import onnx_evaluator
 from ops.checks import Function, assert_close, gradients_of
 from ops.deform_sweep import check_deformed_aggregation, check_deformed_convolution
 from ops.draws import Layer, draw_layer, draw_tensor, draw_transposed
+from ops.local_sweep import check_local, check_local_transposed
 from ops.table_sweep import check_table
 from striate.geometry import Window
 from striate.ops.conv import reference
@@ -209,6 +210,8 @@ CHECKS: dict[str, Callable[[random.Random], None]] = {
     "deformed convolution": check_deformed_convolution,
     "deformed aggregation": check_deformed_aggregation,
     "table": check_table,
+    "unshared": check_local,
+    "unshared transposed": check_local_transposed,
 }
 
 
