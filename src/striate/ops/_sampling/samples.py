@@ -13,7 +13,7 @@ from torch import Tensor
 from striate.ops._door import memory_format
 from striate.ops._lanes import LANES
 from striate.ops._sampling import kernels
-from striate.ops._threads import Workspace, run_slabs
+from striate.ops._threads import Workspace
 
 Segments = NDArray[np.int64]
 """Rows of (first channel, channels, offset group, first column, columns a pixel, columns a tap)."""
@@ -60,7 +60,7 @@ class Samples:
         self.images, self.channels = input.shape[:2]
         self.pixels = math.prod(grid.outputs)
         self.dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-        self.pictures = _bits(_channels_together(input).flatten(1))
+        self.pictures = _bits(rows(input.detach()).contiguous().flatten(1))
         self.offset_groups = offset.shape[1] // (self.taps * axes)
         sizes = self.images, self.offset_groups, self.taps
         self.offsets = self._numbers(offset).reshape(*sizes, axes, self.pixels)
@@ -156,28 +156,6 @@ def empty_maps(like: Tensor, *sizes: int) -> Tensor:
     """Maps that nobody has written, in the memory format of others."""
     result: Tensor = torch.empty(sizes, dtype=like.dtype, memory_format=memory_format(like))
     return result
-
-
-def copy_rows(source: Tensor, target: Tensor) -> None:
-    """Copy `(N, pixels, C)` image by image on the threads of the kernels.
-
-    PyTorch's own threads would go on spinning for some milliseconds, on the cores that the kernels need next.
-    """
-
-    def copy(image: int) -> None:
-        target[image] = source[image]
-
-    run_slabs(copy, len(source))
-
-
-def _channels_together(maps: Tensor) -> Tensor:
-    """Maps as `(N, pixels, C)`, contiguous."""
-    places = rows(maps.detach())
-    if places.is_contiguous():
-        return places
-    together = torch.empty(places.shape, dtype=places.dtype)
-    copy_rows(places, together)
-    return together
 
 
 def _bits(tensor: Tensor) -> Array:

@@ -41,7 +41,7 @@ def read(
     inner, outer = _overlap(maps.shape[2:], low, spans)
     numbers = room(name, (*spans, maps.shape[1], images), dtype)
     if maps.shape[0] != images or outer != [slice(0, span) for span in spans]:
-        _zero(flat(numbers))
+        numbers.zero_()
     lines = _lines(maps, low, numbers)
     if lines is None:
         numbers[*outer, :, : maps.shape[0]] = maps.detach()[:, :, *inner].movedim((1, 0), (-2, -1))
@@ -73,7 +73,7 @@ def write(numbers: Tensor, low: Sequence[int], bias: Tensor | None, result: Tens
         result[:, :, *inner] = values + added.expand(result.shape[1:])[:, *inner]
         return
     if not whole:
-        _zero(flat(result))
+        result.zero_()
     source, target, table = flat(numbers), flat(result), np.arange(lines.length) * lines.step
 
     def distribute(first: int, last: int) -> None:
@@ -143,11 +143,6 @@ def parts(count: int, most: int) -> list[Part]:
     """So many things in parts of (first, last)."""
     step = max(1, -(-count // max(1, most)))
     return [(begin, min(begin + step, count)) for begin in range(0, count, step)]
-
-
-def _zero(numbers: Array) -> None:
-    """Zeros without PyTorch's threads, which would go on spinning on the cores that the kernels need."""
-    in_parts(len(numbers), min(_SLABS, len(numbers) // _WORTH), lambda first, last: numbers[first:last].fill(0))
 
 
 def flat(tensor: Tensor) -> Array:

@@ -69,7 +69,6 @@ def _depthwise_backward(
     if back is not None and all(needs) and large and min(*low, *high) >= 0:
         grad_input, grad_weight = depthwise_gradients(grad, input, weight, low, high, dilation)
     elif back is not None and needs[0] and torch_is_faster(input, weight):
-        # The kernels first: PyTorch's threads go on spinning for a while on the cores that they would need.
         _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])
         flipped = weight.flip(*range(2, weight.ndim))
         grad_input = by_torch(grad, flipped, None, stride, back.low, back.high, dilation, groups=input.shape[1])

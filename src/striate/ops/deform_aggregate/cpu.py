@@ -8,7 +8,7 @@ from torch import Tensor
 
 from striate.ops._sampling.gradients import Block, block, cuts
 from striate.ops._sampling.gradients import backward as through_samples
-from striate.ops._sampling.samples import Array, Grid, Samples, copy_rows, empty_maps, rows
+from striate.ops._sampling.samples import Array, Grid, Samples, empty_maps, rows
 from striate.ops._threads import run_slabs
 
 
@@ -66,7 +66,7 @@ def backward(
     grad_input = input.new_empty(0)
     if needs[0]:
         grad_input = empty_maps(input, *input.shape)
-        copy_rows(pictures, rows(grad_input))
+        rows(grad_input).copy_(pictures)
     return (
         grad_input,
         offsets.view(offset.shape).to(offset.dtype) if needs[1] else offset.new_empty(0),

@@ -11,7 +11,7 @@ from torch import Tensor
 from striate.ops._compile import kernel
 from striate.ops._sampling.gradients import backward as through_samples
 from striate.ops._sampling.gradients import block, cuts
-from striate.ops._sampling.samples import Array, Grid, Samples, copy_rows, empty_maps, rows
+from striate.ops._sampling.samples import Array, Grid, Samples, empty_maps, rows
 from striate.ops._threads import run_slabs
 
 # Numbers of all partial gradients of the weight together.
@@ -69,7 +69,7 @@ def backward(
     grad_input, grad_weight = input.new_empty(0), weight.new_empty(0)
     if needs[0]:
         grad_input = empty_maps(input, *input.shape)
-        copy_rows(pictures, rows(grad_input))
+        rows(grad_input).copy_(pictures)
     if needs[2]:
         grad_weight = layer.weight_gradient().to(weight.dtype)
     grad_offset = offsets.view(offset.shape).to(offset.dtype) if needs[1] else offset.new_empty(0)
@@ -97,9 +97,7 @@ class _Products:
         for first, last in cuts:
             held, width = (1, last - first) if self.groups == 1 else ((last - first) // group, group)
             part = taps[:, :, first:last] if self.groups == 1 else taps[first // group : last // group]
-            # By NumPy, whose copies leave no threads of PyTorch spinning beside the kernels.
-            matrix = np.ascontiguousarray(part.numpy()).reshape(held, samples.taps * width, out)
-            self.matrices.append(torch.from_numpy(matrix))
+            self.matrices.append(part.reshape(held, samples.taps * width, out))
             together = samples.channels // samples.offset_groups
             self.blocks.append(block(first, last, together=together, group=width, taps=samples.taps))
 
