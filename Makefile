@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: venv demo test check format bench bench-peers docs sweep wheel clean
+.PHONY: venv demo test check format bench bench-peers docs pictures sweep wheel clean
 
 venv: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps torchvision
 	touch $@
 
 demo: venv
@@ -44,6 +45,10 @@ bench-peers: .venv-peers/.installed
 # With the peers where `make bench-peers` has been run.
 docs: venv
 	$(firstword $(wildcard .venv-peers/bin) $(BIN))/python tools/operators.py
+	$(BIN)/python tools/models.py
+
+pictures: venv
+	$(BIN)/python tools/pictures.py
 
 sweep: venv
 	$(PYTEST) -m sweep -s -p no:xdist --timeout=0

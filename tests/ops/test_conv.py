@@ -157,6 +157,7 @@ class TestHabits:
 
     def test_autocast(self, kind: str) -> None:
         checks.check_autocast(convolution(2, kind), *tensors(2, kind))
+        checks.check_autocast(convolution(2, kind, padding=1, padding_mode="reflect"), *tensors(2, kind))
 
     @pytest.mark.parametrize("axes", [1, 2, 3])
     def test_dtypes(self, kind: str, axes: int) -> None:

@@ -1,4 +1,4 @@
-"""Random legal configurations against independent definitions: 60 of each kind in `make test`, 1,100 in `make sweep`."""
+"""Random legal configurations against independent definitions: 60 a kind in `make test`, 1,100 in `make sweep`."""
 
 import random
 from collections.abc import Callable
@@ -14,11 +14,15 @@ from torch.nn import functional as F
 
 import striate
 from ops import onnx_evaluator
+from ops.activation_sweep import check_activation
 from ops.checks import Function, assert_close, gradients_of
 from ops.deform_sweep import check_deformed_aggregation, check_deformed_convolution
 from ops.draws import Layer, draw_layer, draw_tensor, draw_transposed
 from ops.local_sweep import check_local, check_local_transposed
+from ops.norm_sweep import check_contrast_norm, check_response_norm
+from ops.pool_sweep import check_average, check_max, check_unpool
 from ops.table_sweep import check_table
+from ops.weighted_pool_sweep import check_adaptive, check_blur, check_gaussian, check_norm
 from striate.geometry import Window
 from striate.ops.conv import reference
 from striate.ops.conv_transpose.reference import conv_transpose as defined_transposed
@@ -210,6 +214,16 @@ CHECKS: dict[str, Callable[[random.Random], None]] = {
     "deformed convolution": check_deformed_convolution,
     "deformed aggregation": check_deformed_aggregation,
     "table": check_table,
+    "activation": check_activation,
+    "contrast norm": check_contrast_norm,
+    "maximum": check_max,
+    "maximum undone": check_unpool,
+    "average": check_average,
+    "norm of a window": check_norm,
+    "Gaussian average": check_gaussian,
+    "blur": check_blur,
+    "adaptive": check_adaptive,
+    "response norm": check_response_norm,
     "unshared": check_local,
     "unshared transposed": check_local_transposed,
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from benchmarks.peers import jax_on_cpu
 from torch import Tensor
 from torch.nn import functional as F
@@ -77,6 +78,17 @@ def _signal_of_jax(name: str) -> Peer:
     return _of_jax(lambda axes: function)
 
 
+def unpooled(function: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
+    """Numbers put back in every other place."""
+
+    def call(values: Tensor) -> Tensor:
+        places = 2 * torch.arange(values[0, 0].numel()).view(values.shape[2:])
+        result: Tensor = function(values, places.expand_as(values), 2)
+        return result
+
+    return call
+
+
 _STRIDED: dict[str, Any] = {"stride": 2, "padding": 1}
 
 PEERS: dict[str, tuple[Peer, ...]] = {
@@ -90,6 +102,7 @@ PEERS: dict[str, tuple[Peer, ...]] = {
     ),
     "local_conv{n}d": (_of_jax(_local_of_jax),),
     "deform_conv{n}d": (Peer(name="torchvision", functions={2: _deform}, needs=("torchvision",)),),
+    "local_response_norm": (_of_torch(*[F.local_response_norm] * 3, size=3, alpha=0.5),),
     "im2col{n}d": (
         Peer(name="torch.nn", functions={2: lambda input: F.unfold(input, 2)}),
         _of_jax(lambda n: jax_on_cpu.im2col((2,) * n)),
@@ -97,6 +110,24 @@ PEERS: dict[str, tuple[Peer, ...]] = {
     "col2im{n}d": (
         Peer(name="torch.nn", functions={2: lambda columns: F.fold(columns, (2, columns.shape[-1] + 1), 2)}),
     ),
+    "abs_rectify": (_of_torch(*[Tensor.abs] * 3),),
+    "maxout": (_of_torch(*[lambda input: input.unflatten(1, (-1, 2)).max(2).values] * 3),),
+    "scaled_tanh": (_of_torch(*[lambda input, gain: gain.view(-1, *[1] * (input.ndim - 2)) * input.tanh()] * 3),),
+    "max_pool{n}d": (_of_torch(F.max_pool1d, F.max_pool2d, F.max_pool3d, kernel_size=2, **_STRIDED),),
+    "max_unpool{n}d": (
+        Peer(
+            name="torch.nn",
+            functions={n: unpooled(call) for n, call in enumerate((F.max_unpool1d, F.max_unpool2d, F.max_unpool3d), 1)},
+        ),
+    ),
+    "avg_pool{n}d": (_of_torch(F.avg_pool1d, F.avg_pool2d, F.avg_pool3d, kernel_size=2, **_STRIDED),),
+    "adaptive_max_pool{n}d": (
+        _of_torch(F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d, output_size=2),
+    ),
+    "adaptive_avg_pool{n}d": (
+        _of_torch(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d, output_size=2),
+    ),
+    "lp_pool{n}d": (_of_torch(F.lp_pool1d, F.lp_pool2d, F.lp_pool3d, norm_type=2.0, kernel_size=2, stride=2),),
     "correlate": (_signal_of_jax("correlate"),),
     "convolve": (_signal_of_jax("convolve"),),
 }

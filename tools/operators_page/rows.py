@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import striate
-from operators_page.peers import PEERS, Peer
+from operators_page.peers import PEERS, Peer, unpooled
 
 Function = Callable[..., Tensor]
 Tensors = tuple[Tensor, ...]
@@ -172,6 +172,19 @@ def _planes(batch: int, axes: int, size: int) -> Tensors:
     return _drawn(batch, *[size + 1] * axes), _drawn(*[2] * axes)
 
 
+def _widened(batch: int, axes: int, size: int) -> Tensors:
+    """An input, and the spread of the weights of its channels."""
+    return _drawn(batch, 4, *[size] * axes), 1 + _drawn(4, axes).square()
+
+
+def _gaussian_pool(function: Callable[..., Any], axes: int) -> Function:
+    def call(input: Tensor, sigma: Tensor) -> Tensor:
+        result: Tensor = function(input, 3, **_STRIDED, sigma=sigma)
+        return result
+
+    return call
+
+
 def rows() -> list[Row]:
     """All operators, in the order of the page."""
     return [
@@ -184,8 +197,24 @@ def rows() -> list[Row]:
         _row("deform_conv{n}d", _deformed, _deform_conv),
         _row("deform_aggregate{n}d", _aggregated, lambda function, _: _with(kernel_size=2, **_STRIDED)(function, 0)),
         _row("deform_sampling_points", lambda *sizes: _deformed(*sizes)[1:2], _points),
+        _row("local_response_norm", lambda *sizes: _layer(*sizes)[:1], _with(size=3, alpha=0.5)),
+        _row("local_contrast_norm", lambda *sizes: _layer(*sizes)[:1], _with(kernel_size=3)),
+        _row("subtractive_norm", lambda *sizes: _layer(*sizes)[:1], _with(kernel_size=3)),
+        _row("divisive_norm", lambda *sizes: _layer(*sizes)[:1], _with(kernel_size=3)),
         _row("im2col{n}d", lambda *sizes: _layer(*sizes)[:1], _with(kernel_size=2)),
         _row("col2im{n}d", lambda batch, n, size: (_drawn(batch, 2 * 2**n, size),), _fold),
+        _row("abs_rectify", lambda *sizes: _layer(*sizes)[:1], _with()),
+        _row("maxout", lambda *sizes: _layer(*sizes)[:1], _with(pieces=2)),
+        _row("scaled_tanh", lambda batch, n, size: (_drawn(batch, 4, *[size] * n), _drawn(4)), _with()),
+        _row("max_pool{n}d", lambda *sizes: _layer(*sizes)[:1], _with(kernel_size=2, **_STRIDED)),
+        _row("max_unpool{n}d", lambda *sizes: _layer(*sizes)[:1], lambda function, _: unpooled(function)),
+        _row("avg_pool{n}d", lambda *sizes: _layer(*sizes)[:1], _with(kernel_size=2, **_STRIDED)),
+        _row("adaptive_max_pool{n}d", lambda *sizes: _layer(*sizes)[:1], _with(output_size=2)),
+        _row("adaptive_avg_pool{n}d", lambda *sizes: _layer(*sizes)[:1], _with(output_size=2)),
+        _row("lp_pool{n}d", lambda *sizes: _layer(*sizes)[:1], _with(norm_type=2, kernel_size=2, **_STRIDED)),
+        _row("gaussian_pool{n}d", _widened, _gaussian_pool),
+        _row("blur_pool{n}d", lambda *sizes: _layer(*sizes)[:1], _with(kernel_size=2)),
+        _row("spatial_pyramid_pool{n}d", lambda *sizes: _layer(*sizes)[:1], _with(levels=(2, 1))),
         _row("correlate", _planes, _with()),
         _row("convolve", _planes, _with()),
         _row("toeplitz", lambda batch, n, size: (_drawn(*[size] * n),), _matrix, sizes=(2, (2, 3), 3)),

@@ -10,6 +10,7 @@ from striate.geometry.padding import Padding
 from striate.nn._windowed import Size
 from striate.nn.conv import CONVOLUTIONS, LayerPaddingMode
 from striate.ops._docs import documented_like
+from striate.ops.activation.op import scaled_tanh
 
 
 class ConvTanhGainNd(nn.Module):
@@ -54,7 +55,7 @@ class ConvTanhGainNd(nn.Module):
         Returns:
             `(N, out_channels, *output sizes)` or `(out_channels, *output sizes)`, map o from `-gain[o]` to `gain[o]`.
         """
-        return self.gain.view(-1, *[1] * self._axes) * torch.tanh(self.conv(input))
+        return scaled_tanh(self.conv(input), self.gain, dim=-1 - self._axes)
 
 
 class ConvTanhGain2d(ConvTanhGainNd):

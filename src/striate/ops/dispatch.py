@@ -18,7 +18,8 @@ class Route:
     """One way to compute an operator.
 
     Args:
-        name: "torch", "kernels", "fft", "sub-pixel", "conv3d", "dense", "groups", "parts" or "reference".
+        name: "torch", "kernels", "fft", "sub-pixel", "conv3d", "dense", "groups", "parts", "whole", "apart",
+            "max_pool" or "reference".
         reason: why it is taken, in one sentence.
 
     Example:

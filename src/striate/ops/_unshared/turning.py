@@ -30,9 +30,7 @@ def room(name: str, sizes: Sequence[int], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(numbers).view(*sizes)
 
 
-def read(
-    name: str, maps: Tensor, low: Sequence[int], spans: Sequence[int], images: int, dtype: torch.dtype
-) -> Tensor:
+def read(name: str, maps: Tensor, low: Sequence[int], spans: Sequence[int], images: int, dtype: torch.dtype) -> Tensor:
     """Maps `(N, C, *sizes)` in a plane of `spans` places, of which `low` is their first; in the room of that name.
 
     Returns:

@@ -133,7 +133,8 @@ def _conv(
     along, *pads = place(name, axes, weight.shape[2:], stride, padding, dilation, batch.shape[2:])
     low, high = map(list, pads)
     if padding_mode != "zeros" or border is not None:
-        batch = pad(name, batch, low, high, padding_mode, border)
+        # Under autocast PyTorch reflects and repeats in float32.
+        batch = pad(name, batch, low, high, padding_mode, border).to(weight.dtype)
         low = high = [0] * axes
     strides, dilations = [window.stride for window in along], [window.dilation for window in along]
     route = take(name, choose(batch, weight, strides, dilations, groups))

@@ -1,0 +1,29 @@
+"""The ways to compute an average, and the choice among them."""
+
+import torch
+from torch import Tensor
+
+from striate.ops._door import in_transform, memory_format
+from striate.ops._pooling.windows import Places
+from striate.ops.dispatch import Route
+
+_TORCH = Route("torch", "PyTorch's own average is at the limit in channels-last")
+_KERNELS = Route("kernels", "PyTorch's average is slow where channels do not lie last, or does not know the settings")
+
+
+def choose(input: Tensor, at: Places) -> Route:
+    """PyTorch's average where it has one for the settings and is fast, the kernels elsewhere on the CPU."""
+    if in_transform():
+        return Route("reference", "in a transform PyTorch differentiates the definition by itself")
+    device = input.device.type
+    if device != "cpu":
+        return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
+    return _TORCH if memory_format(input) == torch.channels_last and known_to_torch(at) else _KERNELS
+
+
+def known_to_torch(at: Places) -> bool:
+    """Whether both sides are padded alike, by at most half of the window, and no taps are left out."""
+    return all(
+        a == b - over and over >= 0 and 2 * a <= k and d == 1
+        for a, b, over, k, d in zip(at.low, at.high, at.over, at.kernel, at.dilation, strict=True)
+    )
