@@ -46,7 +46,8 @@ def parameters(value: object) -> list[str]:
 
 def lacking(name: str, value: object) -> Iterator[str]:
     """What the docstring of a public name should have and has not."""
-    text = inspect.cleandoc(value.__doc__ or "")
+    # Of a method that overrides another, what that one says.
+    text = inspect.getdoc(value) or ""
     if not text:
         yield "a docstring"
         return

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 from torch import nn
 
 from striate import models
@@ -10,7 +11,8 @@ from striate import models
 def test_names():
     assert models.names() == sorted(models.names())
     for name in models.names():
-        network = models.create(name)
+        with torch.device("meta"):
+            network = models.create(name)
         assert models.name_of(network) == name
         assert network.config == models.config_of(name)
 
@@ -39,9 +41,10 @@ def test_rebuild_of_a_module_that_is_not_ours():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("lenet", "there is no network named 'lenet': did you mean lenet5?"),
+        ("lenet", "there is no network named 'lenet': did you mean lenet5 or "),
         ("LeNet-5", "there is no network named 'LeNet-5': did you mean lenet5?"),
-        ("quux", "there is no network named 'quux': expected one of lenet5"),
+        ("ResNet 18", "there is no network named 'ResNet 18': did you mean resnet18?"),
+        ("quux", "there is no network named 'quux': expected one of alexnet, alexnet_2012"),
     ],
 )
 def test_unknown_network(name: str, message: str):

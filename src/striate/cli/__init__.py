@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from striate.cli import evaluate, predict, resume, runs, train, warmup
+from striate.cli import evaluate, models, predict, resume, runs, train, warmup
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,7 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("runs")(runs.runs)
+app.command("models")(models.models)
 app.command("warmup")(warmup.warmup)
 
 

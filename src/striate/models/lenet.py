@@ -1,13 +1,16 @@
 """LeNet-5 with its original connection table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from striate import tables
 from striate.geometry import Window
 from striate.models.builder import builder
+from striate.models.network import Network, Stage, check_at_least
 from striate.nn.table_conv import TableConv2d
 
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -42,9 +45,7 @@ class LeNet5Config:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "num_classes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, in_channels=self.in_channels, num_classes=self.num_classes)
         for name, words in (("activation", _ACTIVATIONS), ("pooling", _POOLINGS)):
             if getattr(self, name) not in words:
                 raise ValueError(f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}")
@@ -63,7 +64,7 @@ def _last_size(size: int) -> int:
     return size
 
 
-class LeNet5(nn.Module):
+class LeNet5(Network):
     """LeNet-5: three banks of 5x5 filters, two poolings and two linear layers.
 
     The first bank pads by 2, so that a 28x28 picture is seen as the paper's 32x32. The third layer follows the paper's
@@ -91,9 +92,11 @@ class LeNet5(nn.Module):
         60806
     """
 
+    FIRST: ClassVar[str] = "c1"
+    LAST: ClassVar[tuple[str, ...]] = ("output",)
+
     def __init__(self, config: LeNet5Config) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         height, width = (_last_size(size) for size in config.input_size)
         self.c1 = nn.Conv2d(config.in_channels, 6, 5, padding=2)
         self.c3 = TableConv2d(tables.lenet5_c3(), 16, 5)
@@ -104,19 +107,17 @@ class LeNet5(nn.Module):
         self.pooling = _POOLINGS[config.pooling](2)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Scores of the classes.
+    @override
+    def stages(self) -> Sequence[tuple[str, Stage]]:
+        return (
+            ("s2", lambda input: self.pooling(self.activation(self.c1(input)))),
+            ("s4", lambda maps: self.pooling(self.activation(self.c3(maps)))),
+            ("c5", lambda maps: self.activation(self.c5(maps))),
+        )
 
-        Args:
-            input: pictures `(N, in_channels, *input_size)`.
-
-        Returns:
-            Scores before the softmax, `(N, num_classes)`.
-        """
-        s2 = self.pooling(self.activation(self.c1(input)))
-        s4 = self.pooling(self.activation(self.c3(s2)))
-        c5 = self.activation(self.c5(s4)).flatten(1)
-        f6 = self.activation(self.f6(self.dropout(c5)))
+    @override
+    def head(self, maps: Tensor) -> Tensor:
+        f6 = self.activation(self.f6(self.dropout(maps.flatten(1))))
         scores: Tensor = self.output(self.dropout(f6))
         return scores
 

@@ -103,6 +103,8 @@ def plan(
         60806
     """
     config = config or Config()
+    if isinstance(model, str):
+        _check_classifies(model)
     if not isinstance(data, Dataset):
         data = sources.load(data, size=_own_size(model) if size is None else size, seed=config.seed)
     if isinstance(model, str):
@@ -167,9 +169,22 @@ def _describe_model(model: nn.Module) -> tuple[str, dict[str, Any] | None]:
     return name, dataclasses.asdict(options)
 
 
+def _check_classifies(name: str) -> None:
+    """See that a network of ours takes pictures, and gives scores of classes.
+
+    Raises:
+        ValueError: if it does not, or there is none of this name.
+    """
+    network = models.builder_of(name).network
+    if (network.TAKES, network.GIVES) != ("pictures", "classes"):
+        raise ValueError(
+            f"{name} takes {network.TAKES} and gives {network.GIVES}: training takes networks of pictures and classes"
+        )
+
+
 def _own_size(model: str | nn.Module) -> tuple[int, int] | None:
     """The picture size that a network of `striate.models` takes; None for a network of the user's own."""
-    if isinstance(model, str):
-        return models.config_of(model).input_size
-    config: Any = model.config if models.name_of(model) else None
+    config: Any = models.config_of(model) if isinstance(model, str) else None
+    if isinstance(model, nn.Module) and models.name_of(model):
+        config = model.config
     return config.input_size if config else None

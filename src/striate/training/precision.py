@@ -7,7 +7,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from striate.training.loss import classification_loss
 
 Decided = Literal["float32", "bfloat16"]
 
@@ -38,7 +39,7 @@ def faster_precision(model: nn.Module, pictures: Tensor, labels: Tensor, *, seco
                 begun = time.perf_counter()
                 try:
                     with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-                        loss = F.cross_entropy(trial(pictures), labels)
+                        loss, _ = classification_loss(trial(pictures), labels)
                     loss.backward()  # type: ignore[no-untyped-call]
                 except RuntimeError:
                     if precision == "bfloat16":

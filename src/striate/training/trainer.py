@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from striate.data import Batch, Dataset, Normalization, Part, batch_count, batches
 from striate.training import checkpoint
 from striate.training.checkpoint import Checkpoint, DamagedCheckpoint
 from striate.training.config import Config, learning_rate
 from striate.training.evaluation import Evaluation, evaluate_part
+from striate.training.loss import classification_loss
 from striate.training.plan import decoders
 from striate.training.precision import Decided
 from striate.training.progress import Progress
@@ -173,8 +173,8 @@ class Trainer:
         pictures, labels = self.prepare(batch, epoch), batch.labels.to(self.device)
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            scores = self.model(pictures)
-        loss = F.cross_entropy(scores.float(), labels, label_smoothing=self.config.label_smoothing)
+            found = self.model(pictures)
+        loss, scores = classification_loss(found, labels, self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         value = loss.item()
