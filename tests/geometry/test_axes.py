@@ -16,8 +16,9 @@ def test_one_number_an_axis() -> None:
     assert windows(2, torch.Size([3, 5])) == (Window(3), Window(5))
 
 
-def test_no_stride_means_that_windows_stand_side_by_side() -> None:
-    assert windows(2, (2, 3), None) == (Window(2, 2), Window(3, 3))
+def test_no_stride_is_an_error() -> None:
+    with pytest.raises(TypeError, match="stride must be an integer of at least 1, got None"):
+        windows(2, (2, 3), None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+import striate
+from ops.checks import assert_close
 from striate.geometry import windows
 from striate.ops._door import (
     cast,
@@ -145,3 +148,31 @@ def test_errors_name_the_operator() -> None:
         check_alike("op", a=torch.zeros(1), b=torch.zeros(1, device="meta"))
     with pytest.raises(ValueError, match=r"^op: axis 1: the window is larger than the padded input"):
         check_fits("op", windows(2, 3), (5, 2))
+
+
+@pytest.mark.parametrize("in_dims", [0, 3])
+def test_vmap_of_maps_that_do_not_lie_in_order(in_dims: int) -> None:
+    stack = torch.randn(2, 4, 9, 3, 9).movedim(in_dims, 0).transpose(2, 3).movedim(0, in_dims)
+    filters = torch.randn(stack.movedim(in_dims, 0).shape[2], 1, 3, 3)
+
+    def convolved(maps: Tensor) -> Tensor:
+        return striate.conv2d(maps, filters, groups=len(filters))
+
+    found = torch.func.vmap(convolved, in_dims=in_dims)(stack)
+    assert_close(found, torch.stack([convolved(maps) for maps in stack.unbind(in_dims)]))
+    each = torch.func.vmap(torch.func.grad(lambda maps: convolved(maps).square().sum()), in_dims=in_dims)(stack)
+    alone = [torch.func.grad(lambda maps: convolved(maps).square().sum())(maps) for maps in stack.unbind(in_dims)]
+    assert_close(each, torch.stack(alone))
+
+
+@pytest.mark.parametrize("value", [None, [[1.0]], 1.0])
+def test_what_is_no_tensor(value: object) -> None:
+    maps, filters = torch.zeros(1, 2, 4, 4), torch.zeros(2, 2, 3, 3)
+    with pytest.raises(TypeError, match=rf"conv2d: input must be a tensor, got {type(value).__name__}"):
+        striate.conv2d(value, filters)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=rf"conv2d: weight must be a tensor, got {type(value).__name__}"):
+        striate.conv2d(maps, value)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"input must hold floating-point numbers of 16 to 64 bits, got torch.float8"):
+        striate.conv2d(maps.to(torch.float8_e4m3fn), filters)
+    with pytest.raises(TypeError, match="stride must be an integer of at least 1, got None"):
+        striate.conv2d(maps, filters, stride=None)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from striate import ops
 from striate.ops import _threads
 from striate.ops._threads import Workspace, run_slabs
 
@@ -65,12 +66,66 @@ def test_products_inside_are_those_of_one_thread(two_threads: None) -> None:
 
 def test_a_process_that_was_forked_has_a_pool_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "_openmp", lambda: pytest.fail("threads of the parent"))
-    monkeypatch.setattr(_threads, "_first_process", 0)
+    monkeypatch.setattr(ops, "PROCESS", 0)
     torch.set_num_threads(2)
     seen: list[int] = []
     run_slabs(seen.append, 3)
     torch.set_num_threads(1)
     assert sorted(seen) == [0, 1, 2]
+
+
+def test_threads_beside_the_main_one_have_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads, "_openmp", lambda: pytest.fail("threads that Python would keep"))
+    torch.set_num_threads(2)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        seen: list[int] = []
+        pool.submit(run_slabs, seen.append, 3).result()
+    torch.set_num_threads(1)
+    assert sorted(seen) == [0, 1, 2]
+
+
+INTERRUPTED = """
+import os, random, signal, threading, time
+import torch, striate
+
+torch.set_num_threads(2)
+raised = caught = 0
+armed, done = threading.Event(), time.monotonic() + 4
+
+def kill():
+    while time.monotonic() < done:
+        time.sleep(random.random() * 0.004)
+        if armed.wait(1):
+            armed.clear()
+            os.kill(os.getpid(), signal.SIGINT)
+
+def interrupt(*_):
+    global raised
+    raised += 1
+    raise KeyboardInterrupt
+
+from striate.ops._threads import run_slabs
+signal.signal(signal.SIGINT, interrupt)
+threading.Thread(target=kill, daemon=True).start()
+running = True
+while running:
+    try:
+        running = time.monotonic() < done
+        before, slabs = raised, set()
+        armed.set()
+        run_slabs(slabs.add, 4)
+        assert slabs == {0, 1, 2, 3}
+        assert raised == before, "an interrupt was lost"
+    except KeyboardInterrupt:
+        caught += 1
+print("caught", caught > 0)
+os._exit(0)
+"""
+
+
+def test_interrupts_are_not_lost() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "caught True\n", done.stderr[-2000:]
 
 
 def test_threads_keep_their_workspaces(two_threads: None) -> None:

@@ -11,7 +11,7 @@ from striate.geometry.window import Window
 def windows(
     axes: int,
     kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = 1,
+    stride: int | Sequence[int] = 1,
     padding: Padding | Sequence[Padding] = 0,
     dilation: int | Sequence[int] = 1,
     ceil_mode: bool = False,
@@ -21,7 +21,7 @@ def windows(
     Args:
         axes: the number of axes, at least 1.
         kernel_size: taps, one number for all axes or one an axis.
-        stride: places between placements, likewise; None for the kernel size, as in pooling.
+        stride: places between placements, likewise.
         padding: a number or a word for all axes, or a tuple with a number, a pair ``(low, high)`` or a word for each.
         dilation: places between taps, one number for all axes or one an axis.
         ceil_mode: whether a last window may hang over the end.
@@ -41,7 +41,7 @@ def windows(
     check_integer("axes", axes, 1)
     settings = zip(
         _numbers("kernel_size", axes, kernel_size),
-        _numbers("stride", axes, kernel_size if stride is None else stride),
+        _numbers("stride", axes, stride),
         _paddings(axes, padding),
         _numbers("dilation", axes, dilation),
         strict=True,

@@ -32,11 +32,12 @@ class AvgPoolNd(nn.Module):
         dilation: Size = 1,
     ) -> None:
         super().__init__()
+        stride = kernel_size if stride is None else stride
         along = geometry.windows(self._axes, kernel_size, stride, padding, dilation, ceil_mode)
         check_divisor(type(self).__name__, count_include_pad, divisor_override)
         each = self._axes == 1
         self.kernel_size: Size = (along[0].kernel,) if each else kernel_size
-        self.stride: Size = (along[0].stride,) if each else kernel_size if stride is None else stride
+        self.stride: Size = (along[0].stride,) if each else stride
         self.padding = (along[0].padding,) if each and isinstance(padding, int) else padding
         self.dilation, self.ceil_mode = dilation, ceil_mode
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override

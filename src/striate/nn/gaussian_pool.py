@@ -35,7 +35,8 @@ class GaussianPoolNd(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
         if sigma is None:
             sigmas: tuple[float, ...] = tuple(window.kernel / 4 for window in self.windows)
         else:

@@ -31,6 +31,7 @@ class LPPoolNd(nn.Module):
         dilation: Size = 1,
     ) -> None:
         super().__init__()
+        stride = kernel_size if stride is None else stride
         geometry.windows(self._axes, kernel_size, stride, padding, dilation, ceil_mode)
         self.norm_type, self.ceil_mode = norm_type, ceil_mode
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation

@@ -30,11 +30,12 @@ class MaxPoolNd(nn.Module):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
+        stride = kernel_size if stride is None else stride
         geometry.windows(self._axes, kernel_size, stride, padding, dilation, ceil_mode)
         if not isinstance(return_indices, bool):
             raise TypeError(f"return_indices must be True or False, got {return_indices!r}")
         self.kernel_size, self.padding, self.dilation = kernel_size, padding, dilation
-        self.stride = kernel_size if stride is None else stride
+        self.stride = stride
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     @property

@@ -22,7 +22,7 @@ class MaxUnpoolNd(nn.Module):
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding | Sequence[Padding] = 0) -> None:
         super().__init__()
-        along = geometry.windows(self._axes, kernel_size, stride, padding)
+        along = geometry.windows(self._axes, kernel_size, kernel_size if stride is None else stride, padding)
         for window in along:
             window.crops()
         self.kernel_size = tuple(window.kernel for window in along)

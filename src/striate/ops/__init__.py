@@ -1,6 +1,7 @@
 """One folder an operator: the functional interface, each loaded at its first use."""
 
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,10 @@ OPERATORS = {
     "toeplitz": "striate.ops.toeplitz",
 }
 """Where each public function lives."""
+
+
+PROCESS = os.getpid()
+"""The process that has imported Striate first; its forked children have another."""
 
 
 def load_operator(name: str) -> Callable[..., Any]:

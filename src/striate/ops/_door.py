@@ -11,17 +11,30 @@ from striate.geometry import Window, windows
 from striate.geometry.padding import Padding
 
 _Result = TypeVar("_Result")
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def check_tensor(operator: str, name: str, value: object) -> None:
+    """See that an argument is a tensor.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{operator}: {name} must be a tensor, got {type(value).__name__}")
 
 
 def check_input(operator: str, input: Tensor, axes: int) -> None:
     """See that an input is a batch of maps, or one.
 
     Raises:
-        TypeError: if the input does not hold floating-point numbers.
+        TypeError: if the input is no tensor, or does not hold floating-point numbers.
         ValueError: if it has another number of axes.
     """
-    if not input.is_floating_point():
-        raise TypeError(f"{operator}: input must hold floating-point numbers, got {input.dtype}")
+    check_tensor(operator, "input", input)
+    if input.dtype not in _DTYPES:
+        bits = " of 16 to 64 bits" if input.is_floating_point() else ""
+        raise TypeError(f"{operator}: input must hold floating-point numbers{bits}, got {input.dtype}")
     if input.ndim not in (axes + 1, axes + 2):
         shape = ", ".join(("C", *("T", "D", "H", "W")[4 - axes :]))
         raise ValueError(f"{operator}: input must be (N, {shape}) or ({shape}), got {tuple(input.shape)}")
@@ -31,11 +44,12 @@ def check_alike(operator: str, **tensors: Tensor | None) -> None:
     """See that tensors have the dtype and the device of the first.
 
     Raises:
-        TypeError: if their dtypes differ.
+        TypeError: if one is no tensor, or their dtypes differ.
         ValueError: if their devices differ.
     """
     (first_name, first), *others = ((name, tensor) for name, tensor in tensors.items() if tensor is not None)
     for name, tensor in others:
+        check_tensor(operator, name, tensor)
         if tensor.dtype != first.dtype:
             raise TypeError(
                 f"{operator}: {name} must have the dtype of {first_name}, {first.dtype}, got {tensor.dtype}"
@@ -50,8 +64,10 @@ def check_filters(operator: str, input: Tensor, weight: Tensor, channels: str) -
     """See that a weight has the axes of the input, none of them empty; `channels` names its first two in the error.
 
     Raises:
+        TypeError: if it is no tensor.
         ValueError: if it has not.
     """
+    check_tensor(operator, "weight", weight)
     if weight.ndim != input.ndim or min(weight.shape) < 1:
         sizes = ", ".join(f"k{axis}" for axis in range(1, input.ndim - 1))
         raise ValueError(f"{operator}: weight must be ({channels}, {sizes}), none 0, got {tuple(weight.shape)}")
@@ -109,7 +125,7 @@ def place(
     operator: str,
     axes: int,
     kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None,
+    stride: int | Sequence[int],
     padding: Padding | Sequence[Padding],
     dilation: int | Sequence[int],
     sizes: Sequence[int],
@@ -127,26 +143,43 @@ def place(
 
 
 def cast(*tensors: Tensor | None) -> Sequence[Any]:
-    """The tensors in the dtype that autocast asks for, if it is on; float64 is left alone, as PyTorch leaves it."""
-    device = next(tensor for tensor in tensors if tensor is not None).device.type
+    """The tensors in the dtype that autocast asks for, if it is on; float64 is left alone, as PyTorch leaves it.
+
+    What is no tensor is left for the checks to refuse.
+    """
+    if not isinstance(tensors[0], Tensor):
+        return tensors
+    device = tensors[0].device.type
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return tensors
     dtype = torch.get_autocast_dtype(device)
     return [
         tensor.to(dtype)
-        if tensor is not None and tensor.is_floating_point() and tensor.dtype != torch.float64
+        if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dtype != torch.float64
         else tensor
         for tensor in tensors
     ]
 
 
 def memory_format(tensor: Tensor) -> torch.memory_format:
-    """Channels-last for a tensor that lies so and not in PyTorch's ordinary order as well."""
-    if not tensor.is_contiguous():
+    """Channels-last for a tensor that lies so and not in PyTorch's ordinary order as well; nothing else under vmap."""
+    if not _batched(tensor) and not tensor.is_contiguous():
         for axes, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
             if tensor.ndim == axes and tensor.is_contiguous(memory_format=layout):
                 return layout
     return torch.contiguous_format
+
+
+def _batched(tensor: Tensor) -> bool:
+    """Whether `torch.func.vmap` is under way, which cannot say how a tensor lies."""
+    if torch.compiler.is_compiling():
+        return False
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return False
 
 
 def in_transform() -> bool:

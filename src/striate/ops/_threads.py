@@ -1,8 +1,9 @@
 """The threads of the CPU kernels: PyTorch's own, which run kernels that let go of Python's lock, slab by slab.
 
 PyTorch's OpenMP threads go on spinning for milliseconds after each of its operators, so that threads beside them would
-share their cores with them. Where PyTorch has no such threads, and in a forked child, whose parent's threads do not
-exist, there is a small pool instead.
+share their cores with them. A small pool takes their place where PyTorch has no such threads; in a child forked after
+`import striate`, where the parent's threads do not exist; and for calls from threads beside the main one: OpenMP has
+threads of its own for each, and Python would keep something of them.
 
 Which slab a thread takes changes from run to run, but a slab is always computed by one thread in one order, so the
 result has the same bits at every run and for every number of threads.
@@ -21,10 +22,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from striate import ops
+
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _made_for: tuple[int, int] | None = None
-_first_process = os.getpid()
 _KEPT = 1 << 24
 _Region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -49,7 +51,8 @@ def run_slabs(work: Callable[[int], None], slabs: int) -> None:
         while (slab := next(numbers)) < slabs:
             work(slab)
 
-    openmp = _openmp() if os.getpid() == _first_process else None
+    main = os.getpid() == ops.PROCESS and threading.get_ident() == threading.main_thread().ident
+    openmp = _openmp() if main else None
     if openmp is None:
         _on_pool(take, min(threads, slabs), _pool_of(threads))
     else:
@@ -80,9 +83,14 @@ _known = _Known()
 
 
 def _on_openmp(take: Callable[[], None], threads: int, openmp: ctypes.CDLL) -> None:
-    """Run `take` on PyTorch's threads, as many as it uses itself: another number would end some of them."""
+    """Run `take` on PyTorch's threads, as many as it uses itself: another number would end some of them.
+
+    Raises:
+        KeyboardInterrupt: if a signal ended this thread's part.
+    """
     caller = threading.get_ident()
     errors: list[BaseException] = []
+    returned = []
 
     def run(_: int | None) -> None:
         try:
@@ -98,10 +106,19 @@ def _on_openmp(take: Callable[[], None], threads: int, openmp: ctypes.CDLL) -> N
             take()
         except BaseException as error:
             errors.append(error)
+        if threading.get_ident() == caller:
+            returned.append(True)
 
     openmp.GOMP_parallel(_Region(run), None, threads, 0)
     if errors:
-        raise errors[0]
+        try:
+            raise errors[0]
+        finally:
+            # Its traceback holds this list, and what `take` holds.
+            errors.clear()
+    if not returned:
+        # The error of a signal's handler came where nothing could catch it, and Python has dropped it.
+        raise KeyboardInterrupt
 
 
 def _on_pool(take: Callable[[], None], threads: int, pool: ThreadPoolExecutor) -> None:

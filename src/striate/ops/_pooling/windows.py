@@ -47,6 +47,7 @@ def places(
         TypeError: if a setting has the wrong type.
         ValueError: if a setting is out of its range, a window is larger than the padded input, or that is empty.
     """
+    stride = kernel_size if stride is None else stride
     along, low, high = place(operator, axes, kernel_size, stride, padding, dilation, sizes, ceil_mode)
     outputs = [window.output_size(n) for window, n in zip(along, sizes, strict=True)]
     reach = [(placed - 1) * window.stride + window.extent for window, placed in zip(along, outputs, strict=True)]

@@ -122,7 +122,7 @@ def _max_unpool(
     if indices.device != input.device:
         raise ValueError(f"{name}: indices must be on the device of input, {input.device}, got {indices.device}")
     batch, named = (tensor if input.ndim == axes + 2 else tensor.unsqueeze(0) for tensor in (input, indices))
-    along = windows(axes, kernel_size, stride, padding)
+    along = windows(axes, kernel_size, kernel_size if stride is None else stride, padding)
     sizes = [window.transposed_output_size(n) for window, n in zip(along, batch.shape[2:], strict=True)]
     if output_size is not None:
         sizes = _given(name, axes, output_size)
