@@ -43,7 +43,7 @@ def liven(network: nn.Module) -> None:
     With the first weights of a deep network without normalisation, the scores are little but the last bias.
     """
     with torch.no_grad(), quick_numbers():
-        for module in network.modules():
+        for name, module in network.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.weight.uniform_(0.7, 1.3)
                 module.bias.normal_(0.0, 0.1)
@@ -54,6 +54,9 @@ def liven(network: nn.Module) -> None:
             elif hasattr(module, "in_channels") and hasattr(module, "groups"):
                 taps = 1 if "Transpose" in type(module).__name__ else math.prod(module.kernel_size)
                 _draw(module, module.in_channels // module.groups * taps)
+                if name.endswith("conv_offset"):
+                    # Offsets of many pixels in a dozen layers magnify what is rounded a thousandfold.
+                    module.weight.mul_(0.01)
 
 
 def _draw(layer: Any, read: int) -> None:

@@ -101,8 +101,11 @@ def test_same_in_training(torchvision: Any, name: str, folder: Path):
         assert error(scores, wished) <= 1e-9
     for scores in (found, expected):
         torch.stack([each.square().mean() for each in scores]).sum().backward()
+    largest = max(parameter.grad.abs().max() for parameter in theirs.parameters())
     for (parameter_name, parameter), wished in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        assert error(parameter.grad, wished.grad) <= 1e-6, parameter_name
+        # Some are 0 but for rounding: numbers that the mean of the next layer takes away.
+        allowed = 1e-6 * wished.grad.abs().max() + 1e-12 * largest
+        assert (parameter.grad - wished.grad).abs().max() <= allowed, parameter_name
     assert_same_buffers(ours, theirs)
 
 

@@ -44,7 +44,7 @@ def test_made_without_memory_then_initialised():
 
 def test_shows_its_settings():
     assert repr(nn.GaussianPool1d(3, learn_sigma=True)) == (
-        "GaussianPool1d(kernel_size=3, stride=None, padding=0, sigma=(0.75,), learn_sigma=True)"
+        "GaussianPool1d(kernel_size=3, stride=3, padding=0, sigma=(0.75,), learn_sigma=True)"
     )
 
 
