@@ -82,6 +82,7 @@ def test_made_on_the_cpu_whatever_the_usual_device() -> None:
         (lambda: tables.random(0, 2, 1), ValueError, "inputs must be an integer of at least 1, got 0"),
         (lambda: tables.random(3, True, 1), TypeError, "outputs must be an integer of at least 1, got True"),
         (lambda: tables.draw(torch.zeros(3, 2)), TypeError, "draw: table must be int64, got torch.float32"),
+        (lambda: tables.draw([[0, 0]]), TypeError, "draw: table must be a tensor, got list"),
         (lambda: tables.draw(torch.zeros(3, dtype=torch.int64)), ValueError, r"\(links, 2\), .* got \(3,\)"),
         (lambda: tables.draw(tables.one_to_one(3), 2), ValueError, r"the 2 maps below .* got \(2, 2\) as link 2"),
         (lambda: tables.draw(tables.one_to_one(3), 3, -1), ValueError, "outputs must be an integer of at least 0"),

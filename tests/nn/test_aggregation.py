@@ -87,6 +87,24 @@ def test_memory_format_stays(layer: type[nn.Module]):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("settings", [{}, {"stride": 2, "center_feature_scale": True}], ids=str)
+def test_vmap_and_gradients_of_each_sample(layer: type[nn.Module], settings: dict[str, object]):
+    one = stirred(layer(4, dtype=torch.float64, **settings))
+    batches = draw(3, 2, 5, 6, 4).movedim(-1, 2)
+    assert_close(torch.func.vmap(one)(batches), torch.stack([one(batch) for batch in batches]))
+
+    def loss(parameters: dict[str, Tensor], sample: Tensor) -> Tensor:
+        return torch.func.functional_call(one, parameters, (sample,)).square().sum()
+
+    parameters = {name: parameter.detach() for name, parameter in one.named_parameters()}
+    each = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, batches[0])
+    for place, sample in enumerate(batches[0]):
+        alone = torch.autograd.grad(one(sample).square().sum(), list(one.parameters()), materialize_grads=True)
+        for found, expected in zip(each.values(), alone, strict=True):
+            assert_close(found[place], expected)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 def test_offsets_keep_their_precision_under_autocast(layer: type[nn.Module]):
     one, input = stirred(layer(4)), torch.randn(1, 4, 5, 5)
     seen = []
@@ -183,7 +201,10 @@ def test_is_shown_with_its_settings(layer: type[nn.Module], settings: dict[str, 
         ({"remove_center": 1}, TypeError, "DCNv[34]: remove_center must be True or False, got 1"),
         ({"kernel_size": 4, "remove_center": True}, ValueError, r"remove_center wants odd kernel sizes.*\(4, 4\)"),
         ({"center_feature_scale": 1}, TypeError, "center_feature_scale must be True or False, got 1"),
-        ({"dw_kernel_size": 0}, ValueError, "kernel_size must be an integer of at least 1, got 0"),
+        ({"stride": None}, TypeError, "stride must be an integer of at least 1, got None"),
+        ({"dw_kernel_size": 0}, ValueError, "^dw_kernel_size must be an integer of at least 1, got 0"),
+        ({"dw_kernel_size": "3"}, ValueError, r"^dw_kernel_size must be one number or one an axis \(2\), got '3'"),
+        ({"dw_kernel_size": 1.0}, TypeError, "^dw_kernel_size must be an integer of at least 1, got 1.0"),
     ],
 )
 def test_refuses(layer: type[nn.Module], settings: dict[str, object], error: type[Exception], message: str):

@@ -200,7 +200,7 @@ def test_depthwise_reads_one_channel_only():
         (
             {"padding_mode": "learned", "border": (1.0, 2.0)},
             ValueError,
-            r"border must be a number or one a channel \(4\), got 2 numbers",
+            r"border must be a number or one a channel \(4\), got \(1.0, 2.0\)",
         ),
     ],
 )

@@ -110,6 +110,7 @@ def test_v4_begins_at_zero():
     ("layer", "settings", "error", "message"),
     [
         (DCNv3, {"activation": "tanh"}, ValueError, "activation must be one of gelu, relu, silu, got 'tanh'"),
+        (DCNv3, {"activation": ["gelu"]}, ValueError, r"activation must be one of gelu, relu, silu, got \['gelu'\]"),
         (DCNv3, {"norm": "LN"}, ValueError, "norm must be 'layer' or 'batch', got 'LN'"),
         (DCNv4, {"output_bias": None}, TypeError, "output_bias must be True or False, got None"),
         (DCNv4, {"without_pointwise": 1}, TypeError, "without_pointwise must be True or False, got 1"),

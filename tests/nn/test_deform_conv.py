@@ -281,6 +281,8 @@ def test_input_gradients_pass_through_the_predictor():
     [
         ({"groups": 3}, ValueError, "in_channels must be a multiple of groups=3, got 4"),
         ({"padding": "smae"}, ValueError, "did you mean 'same'"),
+        ({"stride": None}, TypeError, "stride must be an integer of at least 1, got None"),
+        ({"bias": "abc"}, TypeError, "bias must be True or False, got 'abc'"),
         ({"predict": 1}, TypeError, "predict must be True or False, got 1"),
         ({"predict": True, "mask": None}, TypeError, "mask must be True or False, got None"),
         ({"offset_groups": 2}, ValueError, "go with predict=True, got predict=False with offset_groups=2"),
@@ -310,6 +312,12 @@ def test_refuses_offsets_that_it_predicts_and_none_that_it_does_not():
         layer(input)
     with pytest.raises(TypeError, match="offset must be a tensor, got None"):
         layer(input, mask=mask)
+    with pytest.raises(TypeError, match="deform_conv2d: offset must be a tensor, got list"):
+        layer(input, [0.0])
+    with pytest.raises(TypeError, match="deform_conv2d: mask must be a tensor, got float"):
+        layer(input, offset, 1.0)
+    with pytest.raises(TypeError, match="DeformConv2d: input must be a tensor, got NoneType"):
+        predicting(None)
     with pytest.raises(ValueError, match="this layer predicts no offsets: build it with predict=True"):
         layer.offsets(input)
     for given, name in (((offset,), "offset"), ((None, mask), "mask"), ((offset, mask), "offset and mask")):

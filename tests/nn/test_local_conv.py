@@ -84,6 +84,9 @@ class TestLazySize:
             layer(torch.zeros(3, 4))
         with pytest.raises(ValueError, match="the window is larger than the padded input"):
             layer(torch.zeros(3, 2, 4))
+        with pytest.raises(ValueError, match=r"LocalConv2d: input must have 3 channels, got \(2, 4, 5, 5\)"):
+            layer(torch.zeros(2, 4, 5, 5))
+        assert layer.input_size is None
         assert layer(torch.zeros(3, 3, 4)).shape == (4, 1, 2)
 
     def test_a_state_dict_may_say_it(self) -> None:
@@ -98,6 +101,26 @@ class TestLazySize:
         lazy.load_state_dict(LocalConv2d(3, 4, 3, input_size=(5, 6)).state_dict())
         with pytest.raises(ValueError, match=r"weight must be \(5, 4, 4, 3, 3, 3\) for an input of \(7, 6\), but"):
             lazy(torch.zeros(3, 7, 6))
+
+    @pytest.mark.parametrize("name", ["weight", "bias"])
+    @pytest.mark.parametrize("bias", ["unshared", "shared"])
+    def test_half_a_state_dict_leaves_the_other_half_to_be_drawn(self, name: str, bias: Any) -> None:
+        known, lazy = LocalConv2d(3, 40, 3, (5, 6), bias=bias), LocalConv2d(3, 40, 3, bias=bias)
+        lazy.load_state_dict({name: known.state_dict()[name]}, strict=False)
+        lazy(torch.zeros(3, 5, 6))
+        bound = 27**-0.5
+        for own, parameter in lazy.named_parameters():
+            assert torch.equal(parameter, known.get_parameter(own)) == (own == name)
+            assert 0.5 * bound < parameter.abs().max() <= bound
+
+    def test_half_a_state_dict_for_another_size(self) -> None:
+        lazy = LocalConv2d(3, 4, 3)
+        lazy.load_state_dict({"bias": torch.ones(3, 4, 4)}, strict=False)
+        with pytest.raises(ValueError, match=r"bias must be \(5, 4, 4\) for an input of \(7, 6\), but"):
+            lazy(torch.zeros(3, 7, 6))
+        assert is_lazy(lazy.weight)
+        assert lazy(torch.zeros(3, 5, 6)).shape == (4, 3, 4)
+        assert lazy.bias.eq(1).all()
 
     def test_an_empty_state_dict_leaves_it_open(self) -> None:
         lazy, other = LocalConv1d(3, 4, 3), LocalConv1d(3, 4, 3)
@@ -116,6 +139,10 @@ class TestLazySize:
         layer = LocalConv1d(3, 4, 3)
         layer.reset_parameters()
         assert is_lazy(layer.weight)
+        layer.load_state_dict({"weight": torch.full((7, 4, 3, 3), 5.0)}, strict=False)
+        layer.reset_parameters()
+        assert layer.weight.abs().max() < 1
+        assert is_lazy(layer.bias)
 
 
 def test_copies_and_pickles() -> None:
@@ -158,6 +185,9 @@ def test_another_size_is_refused() -> None:
         layer(torch.zeros(1, 2, 7, 6))
     with pytest.raises(ValueError, match=r"input must be \(N, C, H, W\) or \(C, H, W\), got \(1, 2\)"):
         layer(torch.zeros(1, 2))
+    for kind in (layer, LocalConv2d(2, 3, 3)):
+        with pytest.raises(TypeError, match="LocalConv2d: input must be a tensor, got list"):
+            kind([[1.0]])
 
 
 @pytest.mark.parametrize(
@@ -175,7 +205,11 @@ def test_another_size_is_refused() -> None:
         ({"padding": "sam"}, ValueError, "did you mean 'same'"),
         ({"padding_mode": "learned"}, ValueError, "padding_mode must be one of zeros, .*, got 'learned'"),
         ({"border": 1.0}, ValueError, "border goes with padding_mode 'constant', got 'zeros'"),
-        ({"padding_mode": "constant", "border": [1.0]}, ValueError, r"one a channel \(4\), got 1 numbers"),
+        ({"padding_mode": "constant", "border": [1.0]}, ValueError, r"one a channel \(4\), got \[1.0\]"),
+        ({"padding_mode": "constant", "border": torch.ones(4, 1)}, ValueError, r"one a channel \(4\), got tensor"),
+        ({"padding_mode": "constant", "border": "none"}, TypeError, r"one a channel \(4\), got 'none'"),
+        ({"padding_mode": "constant", "border": None}, TypeError, "border must be a number or one a channel"),
+        ({"border": torch.zeros(4)}, ValueError, "border goes with padding_mode 'constant', got 'zeros'"),
     ],
 )
 def test_refuses(settings: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -193,12 +193,13 @@ def test_parameters_are_copies() -> None:
 KERAS: dict[str, Any] = {"kernel": draw(4, 6, 5), "bias": draw(4, 5), "input_size": [5], "kernel_size": 2}
 FLAX: dict[str, Any] = {"kernel": draw(5, 6, 4), "input_size": [5], "kernel_size": 2}
 TORCH7: dict[str, Any] = {"weight": torch.ones(4, 5, 8, 3, 2, 2), "input_size": (5, 6)}
+RIGHT: dict[Any, dict[str, Any]] = {from_keras_local: KERAS, from_flax_local: FLAX, from_torch7_local: TORCH7}
 
 
 @pytest.mark.parametrize(
     ("function", "change", "message"),
     [
-        (from_keras_local, {"input_size": (5, 5, 5)}, "input_size must have one or two entries"),
+        (from_keras_local, {"input_size": (5, 5, 5)}, r"input_size must have 1 or 2 entries, got \(5, 5, 5\)"),
         (from_keras_local, {"data_format": "NHWC"}, "data_format must be 'channels_last' or .* got 'NHWC'"),
         (from_keras_local, {"implementation": 4}, "implementation must be 1, 2 or 3, got 4"),
         (from_keras_local, {"padding": "causal"}, "padding must be 'valid' or 'same', got 'causal'"),
@@ -219,9 +220,24 @@ TORCH7: dict[str, Any] = {"weight": torch.ones(4, 5, 8, 3, 2, 2), "input_size": 
             {"implementation": 2, "data_format": "channels_first", "kernel": draw(3, 5, 5, 5)},
             r"kernel must be \(in, 5, filters, 4\), got \(3, 5, 5, 5\)",
         ),
-        (from_keras_local, {"implementation": 3, "bias": None}, "filters must be given with implementation 3"),
+        (from_keras_local, {"kernel": draw(4, 0, 5)}, r"filters\), got \(4, 0, 5\)"),
+        (from_keras_local, {"implementation": 3, "bias": None}, "filters, or a bias .* given with implementation 3"),
+        (from_keras_local, {"implementation": 3, "bias": draw()}, "filters, or a bias .* given with implementation 3"),
+        (from_keras_local, {"implementation": 3, "filters": 0}, "filters must be an integer of at least 1, got 0"),
+        (from_keras_local, {"implementation": 3, "filters": -1}, "filters must be an integer of at least 1, got -1"),
+        (from_keras_local, {"filters": 4}, "filters must be 5, as the kernel has, got 4"),
+        (
+            from_keras_local,
+            {"implementation": 3, "kernel": draw(48), "filters": 3, "bias": draw(4, 2)},
+            r"bias must be \(4, 3\), got \(4, 2\)",
+        ),
         (from_keras_local, {"implementation": 3}, r"kernel must be \(in \* 40,\) for 5 filters, got \(4, 6, 5\)"),
-        (from_keras_local, {"bias": draw(5)}, r"bias must come to \(4, 5\), got \(5,\)"),
+        (from_keras_local, {"bias": draw(5)}, r"bias must be \(4, 5\), got \(5,\)"),
+        (from_keras_local, {"bias": draw(5, 4)}, r"bias must be \(4, 5\), got \(5, 4\)"),
+        (from_keras_local, {"bias": draw()}, r"bias must be \(4, 5\), got \(\)"),
+        (from_flax_local, {"bias": draw(4, 5)}, r"bias must be \(5, 4\), got \(4, 5\)"),
+        (from_flax_local, {"input_size": [1] * 4}, r"input_size must have 1 or 2 or 3 entries, got \(1, 1, 1, 1\)"),
+        (from_flax_local, {"input_size": [0]}, "input_size must be an integer of at least 1, got 0"),
         (from_flax_local, {"padding": "FULL"}, "padding must be 'CIRCULAR', 'SAME', .* or numbers, got 'FULL'"),
         (
             from_flax_local,
@@ -230,10 +246,28 @@ TORCH7: dict[str, Any] = {"weight": torch.ones(4, 5, 8, 3, 2, 2), "input_size": 
         ),
         (from_flax_local, {"kernel": draw(5, 5, 4)}, r"in \* 2, features\), got \(5, 5, 4\)"),
         (from_torch7_local, {"weight": torch.ones(4, 8, 3, 2, 2)}, r"weight must have 6 axes .* got \(4, 8, 3, 2, 2\)"),
-        (from_torch7_local, {"stride": 2}, r"weight must come to \(2, 3, 8, 3, 2, 2\), got \(4, 5, 8, 3, 2, 2\)"),
+        (from_torch7_local, {"stride": 2}, r"weight must be \(2, 3, 8, 3, 2, 2\), got \(4, 5, 8, 3, 2, 2\)"),
+        (from_torch7_local, {"input_size": (5, 6, 7)}, r"input_size must have 2 entries, got \(5, 6, 7\)"),
+        (from_torch7_local, {"bias": draw(4, 5, 8)}, r"bias must be \(8, 4, 5\), got \(4, 5, 8\)"),
     ],
 )
 def test_refuses(function: Any, change: dict[str, Any], message: str) -> None:
-    right = {from_keras_local: KERAS, from_flax_local: FLAX, from_torch7_local: TORCH7}[function]
     with pytest.raises(ValueError, match=message):
-        function(**{**right, **change})
+        function(**{**RIGHT[function], **change})
+
+
+@pytest.mark.parametrize("function", RIGHT)
+def test_refuses_what_is_no_array_or_size(function: Any) -> None:
+    kernel = "weight" if function is from_torch7_local else "kernel"
+    for name, value, message in (
+        (kernel, torch.as_tensor(RIGHT[function][kernel]).int(), "must hold floating-point numbers, got torch.int32"),
+        (kernel, None, "must be a tensor or an array, got NoneType"),
+        ("bias", np.ones((4, 5), bool), "must hold floating-point numbers, got torch.bool"),
+        ("bias", "abc", "must be a tensor or an array, got str"),
+        ("input_size", 5, "must be a sequence of integers, one an axis, got 5"),
+        ("input_size", "55", "must be a sequence of integers, one an axis, got '55'"),
+    ):
+        with pytest.raises(TypeError, match=f"{name} {message}"):
+            function(**{**RIGHT[function], name: value})
+    with pytest.raises(TypeError, match="filters must be an integer of at least 1, got 2.0"):
+        from_keras_local(**{**KERAS, "filters": 2.0})

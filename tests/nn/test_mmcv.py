@@ -103,6 +103,8 @@ def test_refuses():
         from_mmcv([], network)
     with pytest.raises(TypeError, match="got a checkpoint with meta, state_dict: give its entry 'state_dict'"):
         from_mmcv({"meta": {}, "state_dict": network.state_dict()}, network)
+    with pytest.raises(TypeError, match="module must be a torch.nn.Module, got NoneType"):
+        from_mmcv({}, None)
     network.layer[0].conv2 = DeformConv2d(2, 3, 3, predict=True, mask_init=1.0)
     with pytest.raises(ValueError, match="layer.0.conv2 must have mask_init=0.5, as mmcv's has, got 1.0"):
         from_mmcv({}, network)

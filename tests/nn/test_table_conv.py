@@ -186,6 +186,8 @@ def test_is_shown_with_its_settings():
     ("change", "error", "message"),
     [
         ({"table": C3.float()}, TypeError, "table layer: table must be int64, got torch.float32"),
+        ({"table": [[0, 0]]}, TypeError, "table layer: table must be a tensor, got list"),
+        ({"bias": "abc"}, TypeError, "bias must be True or False, got 'abc'"),
         ({"table": C3.T}, ValueError, r"table layer: table must be \(links, 2\), .* got \(2, 60\)"),
         ({"table": C3 - 1}, ValueError, r"table layer: .* the 5 maps below .* got \(-1, -1\) as link 0"),
         ({"out_channels": 15}, ValueError, r"the 15 of the layer, .* got \(0, 15\) as link 54"),

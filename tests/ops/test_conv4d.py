@@ -191,7 +191,7 @@ def test_dispatch_is_explained() -> None:
         ({"weight": torch.zeros(6, 2, 3, 3, 3, 3, device="meta")}, ValueError, "must be on the device of input"),
         ({"weight": torch.zeros(6, 2, 3, 3, 3)}, ValueError, r"weight must be \(out, in / groups, k1, k2, k3, k4\)"),
         ({"weight": torch.zeros(6, 3, 3, 3, 3, 3)}, ValueError, "conv4d: input has 4 channels, weight .* takes 6"),
-        ({"groups": 0}, ValueError, "groups must be at least 1"),
+        ({"groups": 0}, ValueError, "groups must be an integer of at least 1, got 0"),
         ({"bias": torch.zeros(5)}, ValueError, r"bias must be \(6,\), one number a filter, got \(5,\)"),
         ({"weight": torch.zeros(6, 2, 9, 3, 3, 3)}, ValueError, "conv4d: axis 0: the window is larger than the padded"),
         ({"weight": torch.zeros(6, 2, 3, 3, 3, 9)}, ValueError, "conv4d: axis 3: the window is larger than the padded"),

@@ -236,7 +236,7 @@ def test_dispatch_is_explained(change: dict[str, Any], route: str) -> None:
         ({"weight": torch.zeros(4, 3, 0, 3)}, ValueError, r"none 0, got \(4, 3, 0, 3\)"),
         ({"weight": torch.zeros(6, 3, 3, 3)}, ValueError, r"input has 4 channels, weight .* takes 6"),
         ({"groups": 3}, ValueError, "a multiple of groups, got groups=3"),
-        ({"groups": 0}, ValueError, "a multiple of groups, got groups=0"),
+        ({"groups": 0}, ValueError, "groups must be an integer of at least 1, got 0"),
         ({"bias": torch.zeros(3)}, ValueError, r"bias must be \(6,\), one number an output channel, got \(3,\)"),
         ({"stride": 0}, ValueError, "stride must be an integer of at least 1"),
         ({"dilation": (1, 0)}, ValueError, "dilation must be an integer of at least 1"),

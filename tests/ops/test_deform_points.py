@@ -110,6 +110,7 @@ def test_they_can_be_differentiated() -> None:
         ({"remove_center": True}, ValueError, r"must be \(N, 16 \* groups, .* 2 for each of 8 taps"),
         ({"remove_center": True, "kernel_size": 2}, ValueError, "remove_center wants odd kernel sizes"),
         ({"remove_center": None}, TypeError, "remove_center must be True or False, got None"),
+        ({"offset": None}, TypeError, "offset must be a tensor, got NoneType"),
         ({"offset_scale": math.nan}, ValueError, "offset_scale must be a finite number, got nan"),
         ({"kernel_size": (3, 3, 3)}, ValueError, r"kernel_size must be one number or one an axis \(2\)"),
         ({"stride": 0}, ValueError, "stride must be an integer of at least 1"),

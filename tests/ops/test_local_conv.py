@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ops import checks
-from ops.unshared import KINDS, LOCAL, by_columns, draw, local, tensors
+from ops.unshared import KINDS, LOCAL, NO_NUMBERS, by_columns, draw, local, tensors
 from striate.ops import dispatch
 from striate.ops.local_conv import local_conv1d, local_conv2d, reference
 
@@ -134,6 +134,26 @@ def test_equals_its_definition() -> None:
         weight,
         bias,
     )
+
+
+@pytest.mark.parametrize(
+    ("axes", "size", "kernel", "settings"),
+    [
+        (1, 1, 1, {"stride": 4, "padding": ((3, 0),)}),
+        (2, 2, 2, {"stride": 8, "padding": ((6, 1), (1, 0)), "dilation": 2}),
+    ],
+)
+def test_windows_wholly_in_the_padding(
+    axes: int, size: int, kernel: int, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    input, weight, bias = tensors(axes, "grouped", size=size, kernel=kernel, **settings)
+    call = local(axes, "grouped", **settings)
+    expected = bias.movedim(-1, 0).expand(2, *[-1] * (axes + 1))
+    assert torch.equal(call(input, weight, bias), expected)
+    assert torch.equal(torch.func.vmap(lambda one: call(one, weight, bias))(input), expected)
+    checks.check_transforms(lambda i, b, w: call(i, w, b), input, bias, weight)
+    assert call(input.to("meta"), weight.to("meta")).shape == expected.shape
+    checks.check_onnx(call, tmp_path, input.float(), weight.float(), bias.float())
 
 
 @pytest.mark.parametrize(("axes", "kind", "batch"), [(1, "standard", 1), (1, "depthwise", 4), (2, "grouped", 4)])
@@ -389,6 +409,7 @@ def test_dispatch_is_explained() -> None:
             ValueError,
             r"weight must be \(\*output sizes, out, in / groups, k1, k2\) with 6 axes, none 0, got \(6, 2, 3, 3\)",
         ),
+        ({"weight": None}, TypeError, "local_conv2d: weight must be a tensor, got NoneType"),
         ({"weight": torch.zeros(7, 7, 6, 2, 0, 3)}, ValueError, r"none 0, got \(7, 7, 6, 2, 0, 3\)"),
         (
             {"weight": torch.zeros(7, 9, 6, 2, 3, 3)},
@@ -396,10 +417,11 @@ def test_dispatch_is_explained() -> None:
             r"must be the output sizes \(7, 7\), got \(7, 9\) in \(7",
         ),
         ({"weight": torch.zeros(7, 7, 6, 3, 3, 3)}, ValueError, "input has 4 channels, weight .* takes 6 and gives 6"),
-        ({"weight": torch.zeros(7, 7, 5, 2, 3, 3)}, ValueError, "gives 5: groups must be at least 1 and divide both"),
+        ({"weight": torch.zeros(7, 7, 5, 2, 3, 3)}, ValueError, "gives 5: groups must divide both"),
         ({"weight": torch.zeros(7, 7, 6, 2, 3, 10)}, ValueError, "axis 1: the window is larger than the padded input"),
         ({"groups": 3}, ValueError, "groups=3 takes 6 and gives 6"),
-        ({"groups": 0}, ValueError, "groups must be at least 1"),
+        ({"groups": 0}, ValueError, "local_conv2d: groups must be an integer of at least 1, got 0"),
+        *(({"groups": groups}, TypeError, "groups must be an integer of at least 1, got") for groups in NO_NUMBERS),
         ({"bias": torch.zeros(5)}, ValueError, r"bias must be \(6,\) or \(7, 7, 6\), got \(5,\)"),
         ({"bias": torch.zeros(6, 7, 7)}, ValueError, r"bias must be \(6,\) or \(7, 7, 6\), got \(6, 7, 7\)"),
         ({"bias": torch.zeros(6).half()}, TypeError, "bias must have the dtype of input"),

@@ -12,6 +12,7 @@ from ops import checks
 from ops.unshared import (
     KINDS,
     LOCAL,
+    NO_NUMBERS,
     TRANSPOSED,
     draw,
     tensors,
@@ -138,6 +139,20 @@ def test_places_that_no_tap_reaches_hold_the_bias(more: int) -> None:
     assert torch.equal(output[0, :, -1, -1], bias[-1, -1])
     shared = transposed(2, output_padding=more, **settings)(input, weight, bias[0, 0].contiguous())
     assert torch.equal(shared[1, :, 2, -1], bias[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "settings", "more"),
+    [(6, {"padding": ((3, 0),)}, 0), (6, {"padding": ((0, 3),)}, 0), (1, {"padding": ((2, 0),), "stride": 4}, 3)],
+)
+def test_taps_that_are_wholly_cropped(kernel: int, settings: dict[str, Any], more: int, tmp_path: Path) -> None:
+    input, weight, bias = transposed_tensors(1, "grouped", size=1, kernel=kernel, more=more, **settings)
+    call = transposed(1, "grouped", output_padding=more, **settings)
+    expected = call(input, weight, bias)
+    checks.assert_close(torch.func.vmap(lambda one: call(one, weight, bias))(input), expected)
+    checks.check_transforms(lambda i, b, w: call(i, w, b), input, bias, weight)
+    assert call(input.to("meta"), weight.to("meta")).shape == expected.shape
+    checks.check_onnx(call, tmp_path, input.float(), weight.float(), bias.float())
 
 
 def test_output_size() -> None:
@@ -280,10 +295,12 @@ def test_sizes_are_those_of_the_windows(axes: int) -> None:
             ValueError,
             r"weight must be \(\*input sizes, in, out / groups, k1, k2\) with 6 axes, none 0, got \(4, 3, 3, 3\)",
         ),
+        ({"weight": None}, TypeError, "local_conv_transpose2d: weight must be a tensor, got NoneType"),
         ({"weight": torch.zeros(3, 3, 4, 3, 0, 3)}, ValueError, "none 0, got"),
         ({"weight": torch.zeros(3, 3, 6, 3, 3, 3)}, ValueError, "input has 4 channels, weight .* takes 6"),
         ({"groups": 3}, ValueError, "a multiple of groups, got groups=3"),
-        ({"groups": 0}, ValueError, "a multiple of groups, got groups=0"),
+        ({"groups": 0}, ValueError, "local_conv_transpose2d: groups must be an integer of at least 1, got 0"),
+        *(({"groups": groups}, TypeError, "groups must be an integer of at least 1, got") for groups in NO_NUMBERS),
         ({"bias": torch.zeros(3)}, ValueError, r"bias must be \(6,\) or \(7, 7, 6\), got \(3,\)"),
         ({"bias": torch.zeros(3, 3, 6)}, ValueError, r"bias must be \(6,\) or \(7, 7, 6\), got \(3, 3, 6\)"),
         ({"stride": 0}, ValueError, "stride must be an integer of at least 1"),

@@ -286,6 +286,27 @@ def test_dispatch_is_explained() -> None:
     assert explained[2].startswith("table_conv2d: parts: maps with the same sources are convolutions that cost less")
 
 
+class Named(Tensor):
+    """A subclass that PyTorch asks before it reads the numbers."""
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert getattr(function, "__name__", "") not in ("numpy", "tolist")
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+@pytest.mark.parametrize("kind", [lambda table: torch.nn.Parameter(table, requires_grad=False), Named], ids=str)
+def test_a_subclass_is_read_like_any_table(kind: Callable[[Tensor], Tensor]) -> None:
+    input, weight, bias = tensors(1, "groups")
+    table = TABLES["groups"][0]
+    with dispatch.routes_taken() as taken:
+        found = table_conv1d(input, weight, kind(table), 12, bias)
+    assert taken[0][1].name == "groups"
+    checks.assert_close(found, table_conv1d(input, weight, table, 12, bias))
+    with pytest.raises(ValueError, match=r"the 6 maps below .* got \(-1, -1\) as link 0"):
+        table_conv1d(torch.ones(6, 5), torch.ones(60, 2), kind(tables.lenet5_c3() - 1), 16)
+
+
 def test_a_table_without_numbers_is_not_read() -> None:
     mode = FakeTensorMode()
     input, weight, _ = tensors(1, "groups")
@@ -303,10 +324,12 @@ def test_a_table_without_numbers_is_not_read() -> None:
         ({"input": torch.zeros(1, 6, 9, 9, dtype=torch.int64)}, TypeError, "floating-point numbers, got torch.int64"),
         ({"weight": torch.zeros(60, 5, 5, dtype=torch.float64)}, TypeError, "weight must have the dtype of input"),
         ({"weight": torch.zeros(60, 5, 5, device="meta")}, ValueError, "weight must be on the device of input"),
+        ({"weight": None}, TypeError, "table_conv2d: weight must be a tensor, got NoneType"),
         ({"weight": torch.zeros(60, 5)}, ValueError, r"weight must be \(60, k1, k2\), one filter .* got \(60, 5\)"),
         ({"weight": torch.zeros(60, 0, 5)}, ValueError, r"k at least 1, got \(60, 0, 5\)"),
         ({"weight": torch.zeros(59, 5, 5)}, ValueError, r"weight must be \(60, k1, k2\), .* got \(59, 5, 5\)"),
         ({"table": tables.lenet5_c3().int()}, TypeError, "table must be int64, got torch.int32"),
+        ({"table": [[0, 0]]}, TypeError, "table_conv2d: table must be a tensor, got list"),
         ({"table": tables.lenet5_c3().T}, ValueError, r"table must be \(links, 2\), .* got \(2, 60\)"),
         ({"table": tables.lenet5_c3().to("meta")}, ValueError, "table must be on the device of input, cpu, got meta"),
         ({"table": tables.lenet5_c3() - 1}, ValueError, r"the 6 maps below with the 16 .* got \(-1, -1\) as link 0"),

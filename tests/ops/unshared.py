@@ -16,6 +16,8 @@ IM2COL = (striate.im2col1d, striate.im2col2d, striate.im2col3d)
 COL2IM = (striate.col2im1d, striate.col2im2d, striate.col2im3d)
 # Groups, channels of the input of a convolution, channels of its output.
 KINDS = {"standard": (1, 3, 2), "grouped": (2, 4, 6), "depthwise": (4, 4, 4), "wide": (1, 17, 13)}
+# What no setting that counts may be.
+NO_NUMBERS: tuple[Any, ...] = (None, "2", (2,), 2.0, True, torch.tensor(2))
 DEFAULTS: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1}
 
 

@@ -158,6 +158,19 @@ def check_bool(name: str, value: object) -> None:
         raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
+def check_kernel(name: str, kernel_size: Size) -> None:
+    """Refuse what is no kernel size of pictures, under its own name.
+
+    Raises:
+        TypeError: if it is no integer.
+        ValueError: if it is below 1, or there is not one an axis.
+    """
+    try:
+        geometry.windows(2, kernel_size)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("kernel_size", name)) from error
+
+
 def _find_orders(layer: Aggregation2d, incompatible_keys: object = None) -> None:
     """Find where the published layers have the channels of our offsets and masks.
 

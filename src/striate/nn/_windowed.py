@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate import geometry
 from striate.geometry import Window
@@ -85,3 +85,20 @@ class WindowedNd(nn.Module):
         if getattr(self, "padding_mode", "zeros") != "zeros":
             shown.append(f"padding_mode={self.padding_mode}")
         return ", ".join(shown)
+
+
+def border_values(border: Any, channels: int) -> Tensor:
+    """The value of each channel outside the input.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if there are as many as other channels.
+    """
+    message = f"border must be a number or one a channel ({channels}), got {border!r}"
+    try:
+        values = torch.as_tensor(border, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(message) from error
+    if values.shape not in ((), (channels,)):
+        raise ValueError(message)
+    return values.detach().expand(channels).clone()

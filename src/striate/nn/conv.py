@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from striate.geometry import Window
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
-from striate.nn._windowed import Size, WindowedNd
+from striate.nn._windowed import Size, WindowedNd, border_values
 from striate.ops._docs import documented_like
 from striate.ops._padding import PaddingMode
 from striate.ops.conv.op import conv1d, conv2d, conv3d
@@ -48,12 +48,10 @@ class ConvNd(WindowedNd):
         )  # fmt: skip
         if padding_mode not in _MODES:
             raise ValueError(f"padding_mode must be one of {', '.join(_MODES)}, got {padding_mode!r}")
-        if padding_mode not in _BORDERED and border != 0.0:
+        if padding_mode not in _BORDERED and not (isinstance(border, int | float) and border == 0):
             raise ValueError(f"border goes with padding_mode 'constant' or 'learned', got {padding_mode!r}")
-        if isinstance(border, Sequence) and len(border) != in_channels:
-            raise ValueError(f"border must be a number or one a channel ({in_channels}), got {len(border)} numbers")
         self.padding_mode: LayerPaddingMode = padding_mode
-        self._first_border = border
+        self._first_border = border_values(border, in_channels)
         values = torch.empty(in_channels, device=device, dtype=dtype) if padding_mode in _BORDERED else None
         if values is not None and padding_mode == "learned":
             self.border = nn.Parameter(values)
@@ -66,7 +64,7 @@ class ConvNd(WindowedNd):
         super().reset_parameters()
         if self.border is not None:
             with torch.no_grad():
-                self.border.copy_(torch.as_tensor(self._first_border))
+                self.border.copy_(self._first_border)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve.

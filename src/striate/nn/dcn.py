@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.geometry.padding import Padding
-from striate.nn._aggregation import Aggregation2d, as_input, check_bool
+from striate.nn._aggregation import Aggregation2d, as_input, check_bool, check_kernel
 from striate.nn._precision import outside_autocast
 from striate.nn._windowed import Size
 from striate.nn.conv import DepthwiseConv2d
@@ -92,7 +92,9 @@ class DCNv3(Aggregation2d):
             channels, kernel_size, stride, padding, dilation, groups, offset_scale, remove_center,
             center_feature_scale, device, dtype,
         )  # fmt: skip
-        if activation not in _ACTIVATIONS:
+        if dw_kernel_size is not None:
+            check_kernel("dw_kernel_size", dw_kernel_size)
+        if not isinstance(activation, str) or activation not in _ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
         if norm not in ("layer", "batch"):
             raise ValueError(f"norm must be 'layer' or 'batch', got {norm!r}")
@@ -224,6 +226,7 @@ class DCNv4(Aggregation2d):
         self.output_bias, self.without_pointwise = output_bias, without_pointwise
         self.offset_mask_dw = self.value_proj = self.output_proj = None
         if dw_kernel_size is not None:
+            check_kernel("dw_kernel_size", dw_kernel_size)
             self.offset_mask_dw = DepthwiseConv2d(channels, dw_kernel_size, padding="same", **place)
         self.dw_kernel_size = None if self.offset_mask_dw is None else self.offset_mask_dw.kernel_size
         self.offset_mask = nn.Linear(channels, -(-groups * self.taps * 3 // 8) * 8, **place)

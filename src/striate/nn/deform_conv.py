@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
+from striate.nn._aggregation import check_bool
 from striate.nn._precision import outside_autocast
 from striate.nn._windowed import Size, WindowedNd
 from striate.nn.conv import CONVOLUTIONS, ConvNd
 from striate.ops._docs import documented_like
+from striate.ops._door import check_input
 from striate.ops.deform_conv.op import deform_conv1d, deform_conv2d, deform_conv3d
 
 _FUNCTIONS = (deform_conv1d, deform_conv2d, deform_conv3d)
@@ -40,13 +42,12 @@ class DeformConvNd(WindowedNd):
         device: torch.types.Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        for name, value in (("bias", bias), ("predict", predict), ("mask", mask)):
+            check_bool(name, value)
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype,
             transposed=False,
         )  # fmt: skip
-        for name, value in (("predict", predict), ("mask", mask)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{name} must be True or False, got {value!r}")
         if not predict and (offset_groups, mask, mask_init) != (1, True, 0.5):
             raise ValueError(
                 "offset_groups, mask and mask_init go with predict=True, got predict=False with "
@@ -84,10 +85,12 @@ class DeformConvNd(WindowedNd):
             N if the input has none. Their channels are those of `striate.deform_conv2d`.
 
         Raises:
-            ValueError: if the layer does not predict.
+            TypeError: if the input is no floating-point tensor.
+            ValueError: if the layer does not predict, or the input has another number of axes.
         """
         if self.conv_offset is None:
             raise ValueError("this layer predicts no offsets: build it with predict=True")
+        check_input(type(self).__name__, input, self._axes)
         predicted = outside_autocast(self.conv_offset, input)
         if not self.mask:
             return predicted, None

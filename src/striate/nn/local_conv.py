@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from striate.geometry.padding import Padding
-from striate.nn._windowed import Size
+from striate.nn._windowed import Size, border_values
 from striate.nn.local_layer import LocalBias, LocalNd
 from striate.ops._docs import documented_like
 from striate.ops._padding import PaddingMode
@@ -43,13 +43,12 @@ class LocalConvNd(LocalNd):
         )  # fmt: skip
         if padding_mode not in get_args(PaddingMode):
             raise ValueError(f"padding_mode must be one of {', '.join(get_args(PaddingMode))}, got {padding_mode!r}")
-        if padding_mode != "constant" and border != 0.0:
+        if padding_mode != "constant" and not (isinstance(border, int | float) and border == 0):
             raise ValueError(f"border goes with padding_mode 'constant', got {padding_mode!r}")
-        if isinstance(border, Sequence) and len(border) != in_channels:
-            raise ValueError(f"border must be a number or one a channel ({in_channels}), got {len(border)} numbers")
         self.padding_mode: PaddingMode = padding_mode
-        values = torch.as_tensor(border, device=device, dtype=dtype or torch.get_default_dtype()).expand(in_channels)
-        self.register_buffer("border", values.clone() if padding_mode == "constant" else None)
+        dtype = dtype or torch.get_default_dtype()
+        values = border_values(border, in_channels).to(device, dtype) if padding_mode == "constant" else None
+        self.register_buffer("border", values)
         self._begin(input_size)
 
     def _shapes(self, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -66,6 +65,7 @@ class LocalConvNd(LocalNd):
             `(N, out_channels, *output sizes)` or `(out_channels, *output sizes)`.
 
         Raises:
+            TypeError: if the input does not hold floating-point numbers.
             ValueError: if the input has another size than that for which the weights are made.
         """
         self._check_size(input)

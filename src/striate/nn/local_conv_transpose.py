@@ -56,6 +56,7 @@ class LocalConvTransposeNd(LocalNd):
             `(N, out_channels, *output sizes)` or `(out_channels, *output sizes)`.
 
         Raises:
+            TypeError: if the input does not hold floating-point numbers.
             ValueError: if the input has another size than that for which the weights are made.
         """
         self._check_size(input)

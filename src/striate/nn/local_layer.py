@@ -96,18 +96,19 @@ class LocalNd(LazyModuleMixin, nn.Module):
         """
         weight, outputs = self._shapes(sizes)
         bias = (self.out_channels,) if self.bias_places == "shared" else (*outputs, self.out_channels)
-        loaded = not is_lazy(self.weight)
+        waiting: list[tuple[Any, tuple[int, ...]]] = []
         for name, shape in (("weight", weight), ("bias", bias)):
             parameter: Any = getattr(self, name)
             if is_lazy(parameter):
-                parameter.materialize(shape)
+                waiting.append((parameter, shape))
             elif parameter is not None and parameter.shape != shape:
                 raise ValueError(
                     f"{name} must be {shape} for an input of {sizes}, but {tuple(parameter.shape)} was loaded"
                 )
         self.input_size = sizes
-        if not loaded:
-            self.reset_parameters()
+        for parameter, shape in waiting:
+            parameter.materialize(shape)
+            self._draw(parameter)
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """Make the parameters for inputs of the size of this one; PyTorch calls it before the first forward.
@@ -119,9 +120,12 @@ class LocalNd(LazyModuleMixin, nn.Module):
 
         Raises:
             TypeError: if the input does not hold floating-point numbers.
-            ValueError: if the layer cannot have such an input.
+            ValueError: if it has other channels, or the layer cannot have such an input.
         """
-        check_input(type(self).__name__, input, self._axes)
+        name = type(self).__name__
+        check_input(name, input, self._axes)
+        if input.shape[-1 - self._axes] != self.in_channels:
+            raise ValueError(f"{name}: input must have {self.in_channels} channels, got {tuple(input.shape)}")
         self._make(tuple(input.shape[-self._axes :]))
 
     def reset_parameters(self) -> None:
@@ -129,24 +133,26 @@ class LocalNd(LazyModuleMixin, nn.Module):
 
         This is PyTorch's rule for a convolution. Its own functions would take the places of these weights for channels.
         """
-        if is_lazy(self.weight):
-            return
+        for parameter in (self.weight, self.bias):
+            if parameter is not None and not is_lazy(parameter):
+                self._draw(parameter)
+
+    def _draw(self, parameter: nn.Parameter) -> None:
         bound = 1 / math.sqrt(self.in_channels // self.groups * math.prod(self.kernel_size))
-        nn.init.uniform_(self.weight, -bound, bound)
-        if self.bias is not None:
-            nn.init.uniform_(self.bias, -bound, bound)
+        nn.init.uniform_(parameter, -bound, bound)
 
     def _check_size(self, input: Tensor) -> None:
         """See that the weights are those of the places of an input.
 
         Raises:
+            TypeError: if the input does not hold floating-point numbers.
             ValueError: if they are not.
         """
-        if input.ndim in (self._axes + 1, self._axes + 2) and tuple(input.shape[-self._axes :]) != self.input_size:
-            raise ValueError(
-                f"{type(self).__name__}: the weights are made for an input of {self.input_size}, got "
-                f"{tuple(input.shape[-self._axes :])}"
-            )
+        name = type(self).__name__
+        check_input(name, input, self._axes)
+        sizes = tuple(input.shape[-self._axes :])
+        if sizes != self.input_size:
+            raise ValueError(f"{name}: the weights are made for an input of {self.input_size}, got {sizes}")
 
     def extra_repr(self) -> str:
         """The settings as PyTorch's layers show them: those that every layer has, and those that are unusual."""

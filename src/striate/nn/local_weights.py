@@ -9,6 +9,7 @@ from torch import Tensor
 
 from striate import geometry
 from striate.geometry import Window
+from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.nn._windowed import Size
 from striate.nn.local_conv import LocalConv1d, LocalConv2d, LocalConv3d, LocalConvNd
@@ -47,13 +48,15 @@ def from_keras_local(
         padding: "valid" or "same", which in this layer of Keras begins `kernel_size // 2` places before the input.
         implementation: that of the layer, 1, 2 or 3.
         data_format: that of the layer, "channels_last" or "channels_first"; ours has its channels first.
-        filters: output channels; only asked for with implementation 3 and no bias.
+        filters: output channels; they must be given with implementation 3 and no bias.
 
     Returns:
         The layer, in the kernel's dtype.
 
     Raises:
-        ValueError: if kernel or bias have not the shape that the settings make, or a setting is unknown.
+        TypeError: if kernel or bias do not hold floating-point numbers, or a setting has the wrong type.
+        ValueError: if kernel or bias have not the shape that the settings make, or a setting is unknown or
+            out of its range.
 
     Source:
         `locally_connected_utils.py` of Keras 2: `local_conv`, `conv_kernel_idxs`, `conv_connected_inputs`.
@@ -62,13 +65,16 @@ def from_keras_local(
         >>> from_keras_local(torch.ones(4, 2 * 3, 5), torch.zeros(4, 5), input_size=[5], kernel_size=2)
         LocalConv1d(3, 5, kernel_size=(2,), input_size=(5,), stride=(1,))
     """
-    if len(input_size) not in (1, 2):
-        raise ValueError(f"input_size must have one or two entries, as Keras has no other layers, got {input_size}")
+    _check_sizes(input_size, (1, 2))
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}")
     if implementation not in (1, 2, 3):
         raise ValueError(f"implementation must be 1, 2 or 3, got {implementation!r}")
-    values = torch.as_tensor(kernel)
+    values, added = _numbers("kernel", kernel), None if bias is None else _numbers("bias", bias)
+    if filters is None and added is not None and added.ndim:
+        filters = added.shape[-1]
+    if filters is not None:
+        check_integer("filters", filters, 1)
     along = _keras_windows(input_size, kernel_size, stride, padding)
     last = data_format == "channels_last"
     if implementation == 1:
@@ -76,14 +82,16 @@ def from_keras_local(
     elif implementation == 2:
         whole = _keras_dense(values, along, input_size, last)
     else:
-        given = filters if bias is None else torch.as_tensor(bias).shape[-1]
-        whole = _keras_sparse(values, along, input_size, last, given)
+        whole = _keras_sparse(values, along, input_size, last, filters)
     outputs = _outputs(along, input_size)
     kernels = [window.kernel for window in along]
     axes = len(outputs)
     apart = whole.reshape(*outputs, *kernels, *whole.shape[2:])
     weight = apart.permute(*range(axes), 2 * axes + 1, 2 * axes, *range(axes, 2 * axes))
-    return _layer(weight, bias, input_size, along)
+    layer = _layer(weight, added, input_size, along)
+    if filters not in (None, layer.out_channels):
+        raise ValueError(f"filters must be {layer.out_channels}, as the kernel has, got {filters}")
+    return layer
 
 
 def from_flax_local(
@@ -114,7 +122,9 @@ def from_flax_local(
         The layer, in the kernel's dtype.
 
     Raises:
-        ValueError: if kernel or bias have not the shape that the settings make, or the padding is unknown.
+        TypeError: if kernel or bias do not hold floating-point numbers, or a setting has the wrong type.
+        ValueError: if kernel or bias have not the shape that the settings make, or a setting is unknown or
+            out of its range.
 
     Source:
         `_Conv` in flax/linen/linear.py; `conv_general_dilated_local` in jax/_src/lax/other.py.
@@ -123,6 +133,7 @@ def from_flax_local(
         >>> from_flax_local(torch.ones(5, 3 * 2, 4), input_size=[5], kernel_size=2)
         LocalConv1d(3, 4, kernel_size=(2,), input_size=(5,), stride=(1,), padding=('same_upper',), bias=False)
     """
+    _check_sizes(input_size, (1, 2, 3))
     axes = len(input_size)
     mode: PaddingMode = "zeros"
     if isinstance(padding, str) and padding not in (*_WORDS, "CIRCULAR"):
@@ -132,11 +143,12 @@ def from_flax_local(
         extents = [window.extent for window in geometry.windows(axes, kernel_size, stride, 0, dilation)]
         sides, mode = [((extent - 1) // 2, extent // 2) for extent in extents], "circular"
     along = geometry.windows(axes, kernel_size, stride, sides, dilation)
-    outputs, kernels, values = _outputs(along, input_size), [window.kernel for window in along], torch.as_tensor(kernel)
+    outputs, kernels, values = _outputs(along, input_size), [w.kernel for w in along], _numbers("kernel", kernel)
     taps = math.prod(kernels)
     _check(values, outputs, f"(*{outputs}, in * {taps}, features)", axes + 2, axes, taps)
     apart = values.reshape(*outputs, -1, *kernels, values.shape[-1])
-    return _layer(apart.movedim(-1, axes), bias, input_size, along, mode)
+    added = None if bias is None else _numbers("bias", bias)
+    return _layer(apart.movedim(-1, axes), added, input_size, along, mode)
 
 
 def from_torch7_local(
@@ -160,7 +172,8 @@ def from_torch7_local(
         The layer, in the weight's dtype.
 
     Raises:
-        ValueError: if weight or bias have not the shape that the settings make.
+        TypeError: if weight or bias do not hold floating-point numbers, or a setting has the wrong type.
+        ValueError: if weight or bias have not the shape that the settings make, or a setting is out of its range.
 
     Source:
         SpatialConvolutionLocal.lua of torch/nn.
@@ -169,16 +182,52 @@ def from_torch7_local(
         >>> from_torch7_local(torch.ones(4, 5, 8, 3, 2, 2), torch.ones(8, 4, 5), input_size=(5, 6))
         LocalConv2d(3, 8, kernel_size=(2, 2), input_size=(5, 6), stride=(1, 1))
     """
-    values = torch.as_tensor(weight)
-    if values.ndim != 6 or len(input_size) != 2:
-        raise ValueError(f"weight must have 6 axes and input_size 2, got {tuple(values.shape)} and {tuple(input_size)}")
+    _check_sizes(input_size, (2,))
+    values, added = _numbers("weight", weight), None if bias is None else _numbers("bias", bias)
+    if values.ndim != 6:
+        axes = "output height, output width, out, in, kernel height, kernel width"
+        raise ValueError(f"weight must have 6 axes ({axes}), got {tuple(values.shape)}")
+    if added is not None:
+        expected = (values.shape[2], *values.shape[:2])
+        if added.shape != expected:
+            raise ValueError(f"bias must be {expected}, got {tuple(added.shape)}")
+        added = added.movedim(0, -1)
     along = geometry.windows(2, tuple(values.shape[4:]), stride, padding)
-    turned = None if bias is None else torch.as_tensor(bias).movedim(0, -1)
-    return _layer(values, turned, input_size, along)
+    return _layer(values, added, input_size, along)
+
+
+def _check_sizes(input_size: Sequence[int], axes: Sequence[int]) -> None:
+    """See that an input size has one number an axis, and as many as some layer has axes.
+
+    Raises:
+        TypeError: if it is no sequence of integers.
+        ValueError: if it has others, or a number is below 1.
+    """
+    if not isinstance(input_size, Sequence) or isinstance(input_size, str):
+        raise TypeError(f"input_size must be a sequence of integers, one an axis, got {input_size!r}")
+    if len(input_size) not in axes:
+        raise ValueError(f"input_size must have {' or '.join(map(str, axes))} entries, got {tuple(input_size)}")
+    for n in input_size:
+        check_integer("input_size", n, 1)
+
+
+def _numbers(name: str, values: Any) -> Tensor:
+    """What was given, a tensor or an array, as a tensor.
+
+    Raises:
+        TypeError: if it does not hold floating-point numbers.
+    """
+    try:
+        tensor = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be a tensor or an array, got {type(values).__name__}: {error}") from error
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must hold floating-point numbers, got {tensor.dtype}")
+    return tensor
 
 
 def _layer(
-    weight: Tensor, bias: Any, input_size: Sequence[int], along: Sequence[Window], mode: PaddingMode = "zeros"
+    weight: Tensor, bias: Tensor | None, input_size: Sequence[int], along: Sequence[Window], mode: PaddingMode = "zeros"
 ) -> LocalConvNd:
     """A layer with copies of these weights `(*outputs, out, in, *kernel)` and a bias `(*outputs, out)`.
 
@@ -192,23 +241,25 @@ def _layer(
         [window.padding for window in along], [window.dilation for window in along],
         bias=False if bias is None else "unshared", padding_mode=mode, device=weight.device, dtype=weight.dtype,
     )  # fmt: skip
-    given = {"weight": weight, **({} if bias is None else {"bias": torch.as_tensor(bias)})}
-    for name, values in given.items():
+    for name, values in (("weight", weight), ("bias", bias)):
+        if values is None:
+            continue
         parameter = layer.get_parameter(name)
-        if values.numel() != parameter.numel() or name == "weight" and values.shape != parameter.shape:
-            raise ValueError(f"{name} must come to {tuple(parameter.shape)}, got {tuple(values.shape)}")
+        if values.shape != parameter.shape:
+            raise ValueError(f"{name} must be {tuple(parameter.shape)}, got {tuple(values.shape)}")
         with torch.no_grad():
-            parameter.copy_(values.reshape(parameter.shape))
+            parameter.copy_(values)
     return layer
 
 
 def _check(values: Tensor, outputs: Sequence[int], expected: str, ndim: int, at: int, taps: int) -> None:
-    """See that a kernel begins with the sizes of the output, and that a number of its axes is a multiple of the taps.
+    """See that a kernel begins with the sizes of the output, and has a multiple of the taps along another axis.
 
     Raises:
         ValueError: if it does not.
     """
-    if values.ndim != ndim or tuple(values.shape[: len(outputs)]) != tuple(outputs) or values.shape[at] % taps:
+    begins = values.ndim == ndim and tuple(values.shape[: len(outputs)]) == tuple(outputs)
+    if not begins or not values.numel() or values.shape[at] % taps:
         raise ValueError(f"kernel must be {expected}, got {tuple(values.shape)}")
 
 
@@ -274,7 +325,7 @@ def _keras_sparse(
         ValueError: if the filters are not known, or do not divide the numbers.
     """
     if filters is None:
-        raise ValueError("filters must be given with implementation 3 and no bias")
+        raise ValueError("filters, or a bias (*output sizes, filters), must be given with implementation 3")
     _, inside = _reads(along, input_size)
     each = filters * int(inside.sum())
     if values.ndim != 1 or not values.numel() or values.numel() % each:

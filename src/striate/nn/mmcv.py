@@ -24,7 +24,7 @@ def from_mmcv(state_dict: Mapping[str, Tensor], module: nn.Module) -> dict[str, 
         `DeformConv2d` of the network that predicts.
 
     Raises:
-        TypeError: if the state dict is no dict of tensors.
+        TypeError: if the state dict is no dict of tensors, or the network no module.
         ValueError: if a layer of the network has another `mask_init` than 0.5, and so other masks than mmcv's.
 
     Source:
@@ -45,6 +45,8 @@ def from_mmcv(state_dict: Mapping[str, Tensor], module: nn.Module) -> dict[str, 
             f"state_dict must be a dict of names and tensors, got a checkpoint with {', '.join(state_dict)}: "
             "give its entry 'state_dict'"
         )
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     renamed = dict(state_dict)
     for name, layer in module.named_modules():
         if not isinstance(layer, DeformConv2d) or not layer.predict:

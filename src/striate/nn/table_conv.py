@@ -15,6 +15,7 @@ from striate.nn._windowed import Size
 from striate.nn.conv import ConvNd, conv_from
 from striate.nn.from_torch import as_conv
 from striate.ops._docs import documented_like
+from striate.ops._door import check_input
 from striate.ops.table_conv.op import table_conv1d, table_conv2d, table_conv3d
 from striate.ops.table_conv.tables import check_form, check_links
 
@@ -44,6 +45,8 @@ class TableConvNd(nn.Module):
         in_channels: int | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(bias, bool):
+            raise TypeError(f"bias must be True or False, got {bias!r}")
         check_form("table layer", table)
         links: list[list[int]] = table.tolist()
         if in_channels is None:
@@ -93,9 +96,11 @@ class TableConvNd(nn.Module):
             `(N, out_channels, *output sizes)` or `(out_channels, *output sizes)`.
 
         Raises:
-            ValueError: if the input has other channels.
+            TypeError: if the input does not hold floating-point numbers.
+            ValueError: if the input has other axes or channels.
         """
-        if input.ndim > self._axes and input.shape[-1 - self._axes] != self.in_channels:
+        check_input(type(self).__name__, input, self._axes)
+        if input.shape[-1 - self._axes] != self.in_channels:
             raise ValueError(f"input must have {self.in_channels} channels, got {tuple(input.shape)}")
         return _FUNCTIONS[self._axes - 1](
             input, self.weight, self.table, self.out_channels, self.bias, self.stride, self.padding, self.dilation

@@ -2,8 +2,9 @@
 
 A picture is channels-last and flat, `(pixels * channels,)`. What a sample needs is worked out once for each output
 pixel, tap and offset group, never for each channel: the pixels around it, their weights and their slopes. Corners come
-in fours: one four for a picture of one or two axes, two for a volume. A corner outside the picture has weight 0 and the
-index of a pixel inside, so that the loops over channels have no branch.
+in fours: one four for a picture of one or two axes, two for a volume. In place of a corner outside the picture stands
+the one inside beside it, and each has half of the weight: so the loops over channels have no branch, and no pixel that
+may be infinite is multiplied by 0 where nothing is read.
 
 Indices: b output pixel in the tile, g offset group, t tap, k corner, c channel.
 """
@@ -18,8 +19,8 @@ from striate.ops._lanes import LANES, add_product, multiply, put, spread, take, 
 # Marks of a sample in place of its first corner's index.
 _OUTSIDE = -1
 _NOT_A_NUMBER = -2
-# An offset beyond this leaves every picture; the sum with a place still fits 32 bits.
-_FAR = 1e9
+# A move this far leaves every picture; its sum with a place from -_FAR / 2 up to _FAR fits 32 bits.
+_FAR = 2**30
 
 
 @kernel
@@ -33,12 +34,29 @@ def _places(grid: Any, begin: int, places: Any) -> None:
 
 
 @kernel
+def _is_near(place: int) -> bool:
+    return -_FAR // 2 <= place < _FAR
+
+
+@kernel
+def _move_far(places: Any, first: int, moves: Any, scale: Any, shift: Any, starts: Any, moved: Any) -> None:
+    """Split places[b] + first + shift + scale * moves[b] into starts[b], of 32 bits, and moved[b]."""
+    number = moved.dtype.type
+    for b in range(places.size):
+        place, rest = places[b] + first, 0
+        if not _is_near(place):
+            place, rest = (places[b], first) if _is_near(places[b]) else (0, place)
+        starts[b] = place
+        moved[b] = shift + scale * moves[b] + number(rest)
+
+
+@kernel
 def _neighbours(
     places: Any, size: int, moves: Any, scale: Any, shift: Any, pixels: Any, weights: Any, state: Any
 ) -> None:
     """Along one axis: the two pixels around places[b] + shift + scale * moves[b], their weights and their slopes."""
     number = weights.dtype.type
-    zero, one, far = number(0), number(1), number(_FAR)
+    half, one, far = number(0.5), number(1), number(_FAR)
     # In 32 bits, or the loop would be half as fast.
     end, last, bottom, below = np.int32(size), np.int32(size - 1), np.int32(0), np.int32(-1)
     for b in range(places.size):
@@ -54,10 +72,11 @@ def _neighbours(
         high_inside = (high >= bottom) & (high < end)
         pixels[0, b] = min(max(low, bottom), last)
         pixels[1, b] = min(max(high, bottom), last)
-        weights[0, b] = one - part if low_inside else zero
-        weights[1, b] = part if high_inside else zero
-        weights[2, b] = -one if low_inside else zero
-        weights[3, b] = one if high_inside else zero
+        share = one if low_inside & high_inside else half
+        weights[0, b] = share * (one - part if low_inside else part)
+        weights[1, b] = share * (part if high_inside else one - part)
+        weights[2, b] = -share if low_inside else share
+        weights[3, b] = share if high_inside else -share
         outside = (low < below) | (low >= end)
         state[b] = min(state[b], _NOT_A_NUMBER if undefined else (_OUTSIDE if outside else 0))
 
@@ -78,17 +97,34 @@ def _around(
 ) -> None:
     """The neighbours of a tile's samples of one tap along every axis; an axis that is not there has one place."""
     B, axes = places.shape[1], offset.shape[2]
-    missing = 3 - axes
+    missing, number = 3 - axes, weights.dtype.type
     state[:] = 0
     for axis in range(3):
         if axis < missing:
             pixels[axis] = 0
-            weights[axis] = 0
-            weights[axis, 0] = 1
+            # There are two rows of corners, of one four, and one plane.
+            weights[axis, :2] = number(1 if axis == 0 else 0.5)
+            weights[axis, 2:] = 0
         else:
             moves = offset[g, t, axis - missing, begin : begin + B]
-            start = places[axis] + np.int32(grid[3 + t, axis])
-            _neighbours(start, grid[0, axis], moves, scale, shift[t, axis], pixels[axis], weights[axis], state)
+            size, first = grid[0, axis], grid[3 + t, axis]
+            if _is_near(first) and _is_near(first + (grid[1, axis] - 1) * grid[2, axis]):
+                starts = (places[axis] + first).astype(np.int32)
+                _neighbours(starts, size, moves, scale, shift[t, axis], pixels[axis], weights[axis], state)
+            else:
+                starts, moved = np.empty(B, np.int32), np.empty(B, weights.dtype)
+                _move_far(places[axis], first, moves, scale, shift[t, axis], starts, moved)
+                _neighbours(starts, size, moved, number(1), number(0), pixels[axis], weights[axis], state)
+
+
+@kernel
+def _read_factors(mask: Any, g: int, t: int, begin: int, factor: Any) -> None:
+    """The factors of a tile's samples of one tap; an infinite one is NaN, for it multiplies shares of 0."""
+    undefined = factor.dtype.type(np.nan)
+    if mask.shape[2]:
+        for b in range(factor.size):
+            number = mask[g, t, begin + b]
+            factor[b] = number if abs(number) < np.inf else undefined
 
 
 @kernel
@@ -100,15 +136,14 @@ def corners(grid: Any, offset: Any, mask: Any, scale: Any, shift: Any, begin: in
     """
     G, T, K, B = index.shape
     H, W = grid[0, 1], grid[0, 2]
-    places = np.empty((3, B), np.int32)
+    places = np.empty((3, B), np.int64)
     _places(grid, begin, places)
     pixels, weights = np.empty((3, 2, B), np.int32), np.empty((3, 4, B), weight.dtype)
     state, factor = np.empty(B, np.int32), np.ones(B, weight.dtype)
     for g in range(G):
         for t in range(T):
             _around(grid, places, offset, g, t, begin, scale, shift, pixels, weights, state)
-            if mask.shape[2]:
-                factor[:] = mask[g, t, begin : begin + B]
+            _read_factors(mask, g, t, begin, factor)
             for k in range(K):
                 z, y, x = k // 4, k // 2 % 2, k % 2
                 for b in range(B):
@@ -116,7 +151,7 @@ def corners(grid: Any, offset: Any, mask: Any, scale: Any, shift: Any, begin: in
                     weight[g, t, k, b] = weights[0, z, b] * weights[1, y, b] * weights[2, x, b] * factor[b]
             for b in range(B):
                 if state[b] < 0:
-                    index[g, t, 0, b] = state[b]
+                    index[g, t, 0, b] = state[b] if factor[b] == factor[b] else _NOT_A_NUMBER
 
 
 @kernel
@@ -248,7 +283,7 @@ def slopes(
     """The gradients of offsets and mask, from pixel `place` of theirs on, from the products of `scatter`."""
     G, T, K, B = dots.shape
     missing = 3 - offset.shape[2]
-    places = np.empty((3, B), np.int32)
+    places = np.empty((3, B), np.int64)
     _places(grid, begin, places)
     pixels, weights = np.empty((3, 2, B), np.int32), np.empty((3, 4, B), dots.dtype)
     state, factor = np.empty(B, np.int32), np.ones(B, dots.dtype)
@@ -257,8 +292,7 @@ def slopes(
     for g in range(G):
         for t in range(T):
             _around(grid, places, offset, g, t, begin, scale, shift, pixels, weights, state)
-            if mask.shape[2]:
-                factor[:] = mask[g, t, begin : begin + B]
+            _read_factors(mask, g, t, begin, factor)
             sums[:] = 0
             for k in range(K):
                 z, y, x = k // 4, k // 2 % 2, k % 2

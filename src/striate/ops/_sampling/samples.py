@@ -72,6 +72,8 @@ class Samples:
         self._grid = np.array(table + [_three(start, 0) for start in grid.starts.tolist()], dtype=np.int64)
         number = self.offsets.dtype.type
         shift = np.zeros((self.taps, axes)) if grid.shift is None else grid.shift
+        # Taps may be so far apart that float32 cannot hold it, and infinity would not come back.
+        shift = np.clip(shift, np.finfo(number).min, np.finfo(number).max)
         self._move = number(grid.scale), np.array([_three(row, 0) for row in shift.tolist()], dtype=number)
         self._workspace = Workspace()
 

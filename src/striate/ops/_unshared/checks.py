@@ -4,13 +4,17 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from striate.ops._door import check_tensor
+
 
 def check_weight(name: str, weight: Tensor, axes: int, places: str, channels: str) -> None:
     """See that a weight has weights for places and windows; `places` and `channels` name its first axes in the error.
 
     Raises:
+        TypeError: if it is no tensor.
         ValueError: if it has not.
     """
+    check_tensor(name, "weight", weight)
     if weight.ndim != 2 * axes + 2 or min(weight.shape) < 1:
         kernel = ", ".join(f"k{axis}" for axis in range(1, axes + 1))
         raise ValueError(

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
-from torch.nn import functional as F
 
 from striate.ops._door import memory_format
-from striate.ops._padding import pairs
-from striate.ops.local_conv.reference import spread_bias
+from striate.ops.local_conv.reference import laid_out, spread_bias
 
 
 def blank(input: Tensor, channels: int, sizes: Sequence[int]) -> Tensor:
@@ -30,8 +28,7 @@ def gathered(
         return blank(input, out, outputs)
     wide, groups = torch.promote_types(input.dtype, torch.float32), input.shape[1] // into
     spans = _spans(outputs, kernel, stride, dilation)
-    high = [span - a - n for span, a, n in zip(spans, low, input.shape[2:], strict=True)]
-    padded = F.pad(input.to(wide), pairs(low, high)).flatten(2)
+    padded = laid_out(input.to(wide), low, spans).flatten(2)
     windows = padded[:, :, _places(outputs, kernel, stride, dilation, input)]
     columns = windows.reshape(-1, groups, into * windows.shape[2], windows.shape[3]).permute(3, 1, 2, 0)
     filters = weight.to(wide).reshape(columns.shape[0], groups, out // groups, -1)
@@ -61,8 +58,7 @@ def scattered(
     values = torch.matmul(filters, spots).permute(3, 1, 2, 0).reshape(-1, each * groups, places.shape[0])
     plane = values.new_zeros(input.shape[0], each * groups, math.prod(spans))
     plane = plane.scatter_add(2, places.expand_as(values), values).reshape(-1, each * groups, *spans)
-    after = [n + a - span for n, a, span in zip(sizes, low, spans, strict=True)]
-    return _finished(F.pad(plane, pairs([-a for a in low], after)), bias, input)
+    return _finished(laid_out(plane, [-a for a in low], sizes), bias, input)
 
 
 def _finished(result: Tensor, bias: Tensor | None, input: Tensor) -> Tensor:

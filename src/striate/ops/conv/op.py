@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
+from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
 from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format, place
@@ -157,10 +158,11 @@ def check_channels(name: str, input: Tensor, weight: Tensor, bias: Tensor | None
     """
     check_filters(name, input, weight, "out, in / groups")
     out, into = weight.shape[:2]
-    if groups < 1 or out % groups or into * groups != input.shape[1]:
+    check_integer(f"{name}: groups", groups, 1)
+    if out % groups or into * groups != input.shape[1]:
         raise ValueError(
             f"{name}: input has {input.shape[1]} channels, weight {tuple(weight.shape)} with groups={groups} takes "
-            f"{into * max(groups, 1)} and gives {out}: groups must be at least 1 and divide both"
+            f"{into * groups} and gives {out}: groups must divide both"
         )
     if bias is not None and bias.shape != (out,):
         raise ValueError(f"{name}: bias must be ({out},), one number a filter, got {tuple(bias.shape)}")

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, get_args
 from torch import Tensor
 
 from striate.geometry import windows
+from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
 from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format, remembered
@@ -181,7 +182,8 @@ def _check_channels(name: str, input: Tensor, weight: Tensor, bias: Tensor | Non
         ValueError: if they do not.
     """
     check_filters(name, input, weight, "in, out / groups")
-    if groups < 1 or weight.shape[0] % groups or weight.shape[0] != input.shape[1]:
+    check_integer(f"{name}: groups", groups, 1)
+    if weight.shape[0] % groups or weight.shape[0] != input.shape[1]:
         raise ValueError(
             f"{name}: input has {input.shape[1]} channels, weight {tuple(weight.shape)} takes {weight.shape[0]}: they "
             f"must be equal and a multiple of groups, got groups={groups}"

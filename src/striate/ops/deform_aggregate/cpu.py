@@ -90,7 +90,8 @@ def _grid(
         taps = np.delete(taps, len(taps) // 2, axis=0)
     middle = np.array([d * (k - 1) // 2 for k, d in zip(kernel_size, dilation, strict=True)])
     move = (taps - middle) * offset_scale
-    whole = np.floor(move).astype(np.int64)
+    # What is far away stays in the shift, from which an offset may take it back.
+    whole = np.where(np.abs(move) < 2**29, np.floor(move), 0).astype(np.int64)
     return Grid(input.shape[2:], offset.shape[2:], stride, whole + middle - low, move - whole, offset_scale)
 
 

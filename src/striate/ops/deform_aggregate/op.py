@@ -42,7 +42,7 @@ def deform_aggregate2d(
     come; DCNv3 makes them sum to 1 over the taps beforehand.
 
     The input is read at a coordinate as in `striate.deform_conv2d`: linearly between places, with zeros outside,
-    derivatives from above, and NaN where the coordinate is NaN.
+    derivatives from above, and NaN where the coordinate is NaN or the factor is not finite.
 
     Args:
         input: `(N, C, *sizes)` or `(C, *sizes)`, floating-point.
@@ -155,6 +155,8 @@ def _aggregate(
     check_input(name, input, axes)
     check_precision(name, input, offset=offset, mask=mask)
     check_integer(f"{name}: groups", groups, 1)
+    if input.shape[-1 - axes] < 1:
+        raise ValueError(f"{name}: input must have at least one channel, got {tuple(input.shape)}")
     check_scale(name, offset_scale)
     single = input.ndim == axes + 1
     batch = input.unsqueeze(0) if single else input

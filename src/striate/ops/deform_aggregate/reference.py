@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from striate.ops.deform_conv.reference import at_least_float32, coordinates, sample
+from striate.ops.deform_conv.reference import at_least_float32, coordinates, factors, sample
 
 
 def deform_aggregate(
@@ -27,5 +27,5 @@ def deform_aggregate(
     wide = at_least_float32(input.dtype)
     points = coordinates(offset.to(wide), kernel_size, stride, low, dilation, offset_scale, remove_center)
     sampled = sample(input.to(wide), points)
-    weights = mask.to(wide).reshape(input.shape[0], groups, 1, *sampled.shape[3:])
+    weights = factors(mask.to(wide)).reshape(input.shape[0], groups, 1, *sampled.shape[3:])
     return (sampled * weights).sum(3).flatten(1, 2).to(input.dtype)

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from striate.ops._door import check_tensor
 
-def check_precision(name: str, input: Tensor, **tensors: Tensor | None) -> None:
+_MOST = torch.finfo(torch.float32).max
+
+
+def check_precision(name: str, input: Tensor, **tensors: Tensor) -> None:
     """See that offsets and masks have the dtype of the input, or float32 beside a lower one, and its device.
 
     Raises:
-        TypeError: if a dtype is another.
+        TypeError: if one is no tensor, or a dtype is another.
         ValueError: if a device is.
     """
     low = input.dtype in (torch.bfloat16, torch.float16)
     for which, tensor in tensors.items():
-        if tensor is None:
-            continue
+        check_tensor(name, which, tensor)
         if tensor.dtype != input.dtype and not (low and tensor.dtype == torch.float32):
             also = " or torch.float32" if low else ""
             raise TypeError(f"{name}: {which} must have the dtype of input, {input.dtype}{also}, got {tensor.dtype}")
@@ -72,7 +75,7 @@ def _shape(*sizes: object) -> str:
 
 
 def check_scale(name: str, scale: object) -> None:
-    """See that the factor of windows and offsets is a finite number.
+    """See that the factor of windows and offsets is a finite number, in float32 too.
 
     Raises:
         TypeError: if it is no number.
@@ -81,8 +84,8 @@ def check_scale(name: str, scale: object) -> None:
     if isinstance(scale, bool) or not isinstance(scale, int | float):
         raise TypeError(f"{name}: offset_scale must be a finite number, got {scale!r}")
     # Not `math.isfinite`, which `torch.compile` cannot trace for a number that changes.
-    if not -math.inf < scale < math.inf:
-        raise ValueError(f"{name}: offset_scale must be a finite number, got {scale}")
+    if not -_MOST <= scale <= _MOST:
+        raise ValueError(f"{name}: offset_scale must be a finite number, got {scale}, which is none in float32")
 
 
 def check_center(name: str, kernel_size: Sequence[int], remove_center: object) -> bool:

@@ -39,7 +39,8 @@ def deform_conv2d(
     So a coordinate up to -1, or from the size on, reads 0, however far it is. At a whole number the derivative is the
     one from above: at exactly -1 the value is 0 and the derivative the first pixel's value, as torchvision has it, and
     at exactly the size both are 0. A coordinate that is NaN reads NaN, and moves neither the gradient of the input nor
-    that of the offset. Coordinates and sums are float32 at least.
+    that of the offset. A factor of the mask that is NaN or infinite reads NaN, even outside. Coordinates and sums are
+    float32 at least.
 
     Args:
         input: `(N, in, *sizes)` or `(in, *sizes)`, floating-point.
@@ -59,7 +60,7 @@ def deform_conv2d(
         `(N, out, *output sizes)` in the input's dtype and memory format, or `(out, *output sizes)`.
 
     Raises:
-        TypeError: if the input is not floating-point or dtypes do not go together.
+        TypeError: if the input is not floating-point, dtypes do not go together, or an argument has the wrong type.
         ValueError: if ranks, channels, devices or sizes do not fit, the window is larger than the padded input, or a
             setting is out of its range.
 
@@ -136,7 +137,9 @@ def _deform_conv(
     input, weight, bias = cast(input, weight, bias)
     check_input(name, input, axes)
     check_alike(name, input=input, weight=weight, bias=bias)
-    check_precision(name, input, offset=offset, mask=mask)
+    check_precision(name, input, offset=offset)
+    if mask is not None:
+        check_precision(name, input, mask=mask)
     single = input.ndim == axes + 1
     batch = input.unsqueeze(0) if single else input
     _check_channels(name, batch, weight, bias)

@@ -11,7 +11,7 @@ from torch import Tensor
 from striate.geometry import Window, windows
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
-from striate.ops._door import check_fits
+from striate.ops._door import check_fits, check_tensor
 from striate.ops.deform_conv import reference
 from striate.ops.deform_conv.checks import check_center, check_scale
 
@@ -115,9 +115,10 @@ def _along(
     """The windows, one an axis of the offset.
 
     Raises:
-        TypeError: if the offset is not floating-point, or a setting has the wrong type.
+        TypeError: if the offset is no floating-point tensor, or a setting has the wrong type.
         ValueError: if the offset has too few axes or too many, or a setting is out of its range.
     """
+    check_tensor(_NAME, "offset", offset)
     if not offset.is_floating_point():
         raise TypeError(f"{_NAME}: offset must hold floating-point numbers, got {offset.dtype}")
     axes = offset.ndim - 2

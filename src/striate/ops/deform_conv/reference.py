@@ -29,7 +29,7 @@ def deform_conv(
     points = coordinates(offset.to(wide), kernel, stride, low, dilation)
     sampled = sample(input.to(wide), points)
     if mask is not None:
-        sampled = sampled * mask.to(wide).reshape(*sampled.shape[:2], 1, *sampled.shape[3:])
+        sampled = sampled * factors(mask.to(wide)).reshape(*sampled.shape[:2], 1, *sampled.shape[3:])
     columns = sampled.reshape(input.shape[0], groups, into * taps, *offset.shape[2:])
     filters = weight.to(wide).reshape(groups, weight.shape[0] // groups, into * taps)
     result = torch.einsum("ngk...,gok->ngo...", columns, filters).flatten(1, 2)
@@ -88,22 +88,28 @@ def tap_steps(
     return steps
 
 
+def factors(mask: Tensor) -> Tensor:
+    """Factors, NaN for one that is infinite: infinity would tell whether it is multiplied before a sum or after it."""
+    return mask + 0 * mask.detach()
+
+
 def sample(input: Tensor, points: Tensor) -> Tensor:
     """Multilinear interpolation of (N, C, *sizes) at (N, groups, taps, axes, *outputs), with zeros outside.
 
     Only corners inside count, with the weights of the corners `floor(x)` and `floor(x) + 1`. A coordinate that is NaN
-    gives NaN and takes no part in any gradient. Returns (N, groups, C / groups, taps, *outputs).
+    gives NaN; neither that nor one outside takes part in any gradient. Returns (N, groups, C / groups, taps, *outputs).
     """
     batch, groups, taps = points.shape[:3]
     sizes, outputs = input.shape[2:], points.shape[4:]
     axes = len(sizes)
     flat = input.reshape(batch, groups, input.shape[1] // groups, math.prod(sizes))
     unknown = points.isnan().any(3, keepdim=True)
-    # Beyond this range no corner is inside, however far the coordinate is.
-    near = [
-        torch.where(unknown.squeeze(3), -2, points.select(3, axis).clamp(-2, n)).flatten(2)
-        for axis, n in enumerate(sizes)
-    ]
+    reached = torch.ones_like(unknown)
+    for axis, n in enumerate(sizes):
+        x = points.narrow(3, axis, 1)
+        reached = reached & (x >= -1) & (x < n)
+    # At -2 no corner is inside.
+    near = [torch.where(reached.squeeze(3), points.select(3, axis), -2).flatten(2) for axis in range(axes)]
     floors = [x.floor() for x in near]
     total: Tensor = flat.new_zeros(*flat.shape[:3], near[0].shape[2])
     for corner in product((0, 1), repeat=axes):
@@ -116,6 +122,8 @@ def sample(input: Tensor, points: Tensor) -> Tensor:
             inside = inside & (at >= 0) & (at < n)
             place = place * n + at.clamp(0, n - 1)
         values = flat.gather(3, place.unsqueeze(2).expand(-1, -1, flat.shape[2], -1))
-        total = total + torch.where(inside.unsqueeze(2), values, 0) * weight.unsqueeze(2)
+        # Both, or infinity there, or in a gradient, would be NaN with the zero of the other.
+        values, weight = torch.where(inside.unsqueeze(2), values, 0), torch.where(inside, weight, 0)
+        total = total + values * weight.unsqueeze(2)
     nothing = torch.where(unknown.squeeze(3), math.nan, 0.0).to(total.dtype).flatten(2).unsqueeze(2)
     return (total + nothing).reshape(*flat.shape[:3], taps, *outputs)

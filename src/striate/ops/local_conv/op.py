@@ -6,6 +6,7 @@ from typing import TypeAlias
 from torch import Tensor
 
 from striate.geometry import windows
+from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
 from striate.ops._door import cast, check_alike, check_fits, check_input, memory_format
@@ -54,7 +55,7 @@ def local_conv2d(
         `(N, out, *output sizes)` in the input's dtype and memory format, or `(out, *output sizes)`.
 
     Raises:
-        TypeError: if the input is not floating-point or dtypes differ.
+        TypeError: if the input is not floating-point, dtypes differ or a setting has the wrong type.
         ValueError: if ranks, channels, devices or sizes do not fit, the window is larger than the padded input, or a
             setting is out of its range.
 
@@ -158,11 +159,13 @@ def _check_channels(name: str, input: Tensor, weight: Tensor, axes: int, groups:
     """See that the channels of input and weight go together.
 
     Raises:
+        TypeError: if `groups` is no integer.
         ValueError: if they do not.
     """
     out, into = weight.shape[axes : axes + 2]
-    if groups < 1 or out % groups or into * groups != input.shape[1]:
+    check_integer(f"{name}: groups", groups, 1)
+    if out % groups or into * groups != input.shape[1]:
         raise ValueError(
             f"{name}: input has {input.shape[1]} channels, weight {tuple(weight.shape)} with groups={groups} takes "
-            f"{into * max(groups, 1)} and gives {out}: groups must be at least 1 and divide both"
+            f"{into * groups} and gives {out}: groups must divide both"
         )

@@ -28,9 +28,8 @@ def local_conv(
     axes = len(stride)
     outputs, (out, into), kernel = weight.shape[:axes], weight.shape[axes : axes + 2], weight.shape[axes + 2 :]
     spans = [(n - 1) * s + d * (k - 1) + 1 for n, s, k, d in zip(outputs, stride, kernel, dilation, strict=True)]
-    high = [span - a - n for span, a, n in zip(spans, low, input.shape[2:], strict=True)]
     groups = input.shape[1] // into
-    padded = F.pad(input.to(wide), pairs(low, high)).reshape(input.shape[0], groups, into, *spans)
+    padded = laid_out(input.to(wide), low, spans).reshape(input.shape[0], groups, into, *spans)
     filters = weight.to(wide).reshape(*outputs, groups, out // groups, into, *kernel)
     result: Tensor = padded.new_zeros(input.shape[0], groups, out // groups, *outputs)
     for tap in product(*map(range, kernel)):
@@ -42,6 +41,16 @@ def local_conv(
     if bias is not None:
         result = result + spread_bias(bias.to(wide), axes)
     return result.to(input.dtype)
+
+
+def laid_out(maps: Tensor, low: Sequence[int], sizes: Sequence[int]) -> Tensor:
+    """As many places as `sizes` of `(N, C, *)`, from `low` before the first on; outside they are zero."""
+    # Cropped first: `F.pad` refuses to crop more than there is, even where it pads the other side.
+    inside: Any = (..., *(slice(max(-a, 0), max(size - a, 0)) for a, size in zip(low, sizes, strict=True)))
+    kept = maps[inside]
+    before = [min(max(a, 0), size) for a, size in zip(low, sizes, strict=True)]
+    after = [size - a - n for size, a, n in zip(sizes, before, kept.shape[2:], strict=True)]
+    return F.pad(kept, pairs(before, after))
 
 
 def spread_bias(bias: Tensor, axes: int) -> Tensor:

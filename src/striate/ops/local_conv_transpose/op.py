@@ -6,6 +6,7 @@ from typing import TypeAlias
 from torch import Tensor
 
 from striate.geometry import windows
+from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
 from striate.ops._door import cast, check_alike, check_input, memory_format
@@ -167,10 +168,12 @@ def _check_channels(name: str, input: Tensor, weight: Tensor, axes: int, groups:
     """See that the channels of input and weight go together.
 
     Raises:
+        TypeError: if `groups` is no integer.
         ValueError: if they do not.
     """
     channels = weight.shape[axes]
-    if groups < 1 or channels % groups or channels != input.shape[1]:
+    check_integer(f"{name}: groups", groups, 1)
+    if channels % groups or channels != input.shape[1]:
         raise ValueError(
             f"{name}: input has {input.shape[1]} channels, weight {tuple(weight.shape)} takes {channels}: they must be "
             f"equal and a multiple of groups, got groups={groups}"

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops._padding import pairs
-from striate.ops.local_conv.reference import spread_bias
+from striate.ops.local_conv.reference import laid_out, spread_bias
 
 
 def local_conv_transpose(
@@ -41,8 +40,7 @@ def local_conv_transpose(
             spread = F.pad(spread.unsqueeze(axis + 1), [0, 0] * (input.ndim - 1 - axis) + [0, s - 1])
             spread = spread.flatten(axis, axis + 1).narrow(axis, 0, (n - 1) * s + 1)
         before = [k * d - a for k, d, a in zip(tap, dilation, low, strict=True)]
-        after = [size - a - n for size, a, n in zip(sizes, before, spread.shape[2:], strict=True)]
-        result = result + F.pad(spread, pairs(before, after))
+        result = result + laid_out(spread, before, sizes)
     if bias is not None:
         result = result + spread_bias(bias.to(wide), axes)
     return result.to(input.dtype)

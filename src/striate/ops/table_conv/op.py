@@ -8,7 +8,7 @@ from torch import Tensor
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_input, memory_format, place
+from striate.ops._door import cast, check_alike, check_input, check_tensor, memory_format, place
 from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.dispatch import take
 from striate.ops.table_conv.routes import by_parts, choose, dense
@@ -153,12 +153,13 @@ def _check_links(
     """See that weight, table and bias go together; what the table's numbers are is not asked here.
 
     Raises:
-        TypeError: if the table is not int64, or `out_channels` is no integer.
+        TypeError: if weight or table is no tensor, the table is not int64, or `out_channels` is no integer.
         ValueError: if they do not.
     """
     check_form(name, table)
     if table.device != input.device:
         raise ValueError(f"{name}: table must be on the device of input, {input.device}, got {table.device}")
+    check_tensor(name, "weight", weight)
     if weight.ndim != axes + 1 or weight.shape[0] != table.shape[0] or min(weight.shape[1:]) < 1:
         sizes = ", ".join(f"k{axis}" for axis in range(1, axes + 1))
         raise ValueError(

@@ -46,17 +46,22 @@ _REASONS = {
 
 def _at_hand(table: Tensor) -> bool:
     """Whether the numbers can be read without waiting."""
-    if torch.compiler.is_compiling() or type(table) is not Tensor or table.device.type != "cpu":
+    if torch.compiler.is_compiling() or table.device.type != "cpu":
+        return False
+    if type(table).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        # Such as PyTorch's fake tensors, which have no numbers.
         return False
     return not torch._C._functorch.is_functorch_wrapped_tensor(table)
 
 
 def _numbers(table: Tensor) -> bytes:
     """The numbers of the table, one after the other."""
-    if in_transform() or _get_current_dispatch_mode() is not None:
-        # There `numpy` fails, or reads from elsewhere.
-        return np.array(table.tolist(), dtype=np.int64).tobytes()
-    return table.numpy().tobytes()
+    # What is stored, not what a subclass would say.
+    with torch._C.DisableTorchFunctionSubclass():
+        if in_transform() or _get_current_dispatch_mode() is not None:
+            # There `numpy` fails, or reads from elsewhere.
+            return np.array(table.tolist(), dtype=np.int64).tobytes()
+        return table.numpy().tobytes()
 
 
 @lru_cache(maxsize=128)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from striate.geometry.checks import check_integer
+from striate.ops._door import check_tensor
 
 
 def full(inputs: int, outputs: int) -> Tensor:
@@ -190,9 +191,10 @@ def check_form(name: str, table: Tensor) -> None:
         table: what came.
 
     Raises:
-        TypeError: if it is not int64.
+        TypeError: if it is no tensor of int64.
         ValueError: if it is not `(links, 2)`.
     """
+    check_tensor(name, "table", table)
     if table.dtype != torch.int64:
         raise TypeError(f"{name}: table must be int64, got {table.dtype}")
     if table.ndim != 2 or table.shape[1] != 2:
