@@ -174,5 +174,7 @@ def test_what_is_no_tensor(value: object) -> None:
         striate.conv2d(maps, value)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"input must hold floating-point numbers of 16 to 64 bits, got torch.float8"):
         striate.conv2d(maps.to(torch.float8_e4m3fn), filters)
+    with pytest.raises(TypeError, match=r"input must be a dense tensor, got torch.sparse_coo"):
+        striate.conv2d(maps.to_sparse(), filters)
     with pytest.raises(TypeError, match="stride must be an integer of at least 1, got None"):
         striate.conv2d(maps, filters, stride=None)  # type: ignore[arg-type]

@@ -15,13 +15,15 @@ _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def check_tensor(operator: str, name: str, value: object) -> None:
-    """See that an argument is a tensor.
+    """See that an argument is a tensor, and a dense one.
 
     Raises:
         TypeError: if it is not.
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{operator}: {name} must be a tensor, got {type(value).__name__}")
+    if value.layout != torch.strided:
+        raise TypeError(f"{operator}: {name} must be a dense tensor, got {value.layout}")
 
 
 def check_input(operator: str, input: Tensor, axes: int) -> None:
