@@ -172,7 +172,7 @@ def check_batches(function: Function, *tensors: Tensor) -> None:
 
 
 def check_deterministic(function: Function, *tensors: Tensor, threads: bool) -> None:
-    """The same bits at every run; with `threads` also at one thread and at two."""
+    """The same bits at every run; with `threads` also at one thread and at two, and there in inference mode."""
 
     def bits() -> list[Tensor]:
         return [function(*tensors), *gradients_of(function, *tensors)]
@@ -183,6 +183,8 @@ def check_deterministic(function: Function, *tensors: Tensor, threads: bool) -> 
         torch.set_num_threads(2)
         try:
             assert all(map(torch.equal, first, bits()))
+            with torch.inference_mode():
+                assert torch.equal(function(*(tensor.clone() for tensor in tensors)), first[0])
         finally:
             torch.set_num_threads(1)
 

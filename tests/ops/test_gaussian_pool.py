@@ -44,7 +44,8 @@ def pool(axes: int, **settings: Any) -> Callable[..., Tensor]:
 
 
 def defined(axes: int, **settings: Any) -> Callable[..., Tensor]:
-    along = windows(axes, settings["kernel_size"], settings.get("stride"), settings.get("padding", 0))
+    kernel = settings["kernel_size"]
+    along = windows(axes, kernel, settings.get("stride", kernel), settings.get("padding", 0))
 
     def function(input: Tensor, sigma: Tensor | None = None) -> Tensor:
         low, high = zip(*(w.pads(n) for w, n in zip(along, input.shape[2:], strict=True)), strict=True)

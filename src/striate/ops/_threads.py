@@ -51,6 +51,9 @@ def run_slabs(work: Callable[[int], None], slabs: int) -> None:
         while (slab := next(numbers)) < slabs:
             work(slab)
 
+    if torch.is_inference_mode_enabled():
+        # The mode is of this thread alone, and outside of it nothing may write to what is made inside.
+        take = torch.inference_mode()(take)
     main = os.getpid() == ops.PROCESS and threading.get_ident() == threading.main_thread().ident
     openmp = _openmp() if main else None
     if openmp is None:

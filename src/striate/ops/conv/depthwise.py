@@ -13,9 +13,6 @@ from striate.ops.conv.fft import depthwise_gradients
 from striate.ops.conv.layout import layout
 from striate.ops.conv.routes import FFT_FROM, by_torch, torch_is_faster
 
-# Taps up to which PyTorch's gradient of the weight is as fast, too, where windows stand apart; in channels-last.
-_FEW, _FEW_CHANNELS_LAST = 9, 49
-
 
 def _strided(
     input: Tensor, weight: Tensor, stride: list[int], low: list[int], high: list[int], dilation: list[int]
@@ -84,15 +81,12 @@ def _depthwise_backward(
         _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])
         flipped = weight.flip(*range(2, weight.ndim))
         grad_input = by_torch(grad, flipped, None, stride, back.low, back.high, dilation, groups=input.shape[1])
-    elif _strided(input, weight, stride, low, high, dilation):
-        last = memory_format(input) == torch.channels_last
-        few = weight[0].numel() <= (_FEW_CHANNELS_LAST if last else _FEW)
-        theirs = [needs[0], needs[1] and few, False]
+    elif needs[0] and _strided(input, weight, stride, low, high, dilation):
         places, channels = (stride, low, dilation, False, [0] * len(low)), input.shape[1]
-        found = torch.ops.aten.convolution_backward(grad, input, weight, None, *places, channels, theirs)
-        grad_input, grad_weight = (found[0] if needs[0] else input.new_empty(0)), found[1]
-        if not theirs[1]:
-            _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])
+        wanted = [True, False, False]
+        grad_input = torch.ops.aten.convolution_backward(grad, input, weight, None, *places, channels, wanted)[0]
+        # PyTorch's gradient of the weight has other bits for another number of threads.
+        _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])
     else:
         grad_input, grad_weight = cpu.backward(grad, input, weight, *settings, needs)
     return grad_input.contiguous(memory_format=memory_format(input)) if needs[0] else grad_input, grad_weight
