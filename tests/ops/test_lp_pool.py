@@ -48,7 +48,7 @@ def pool(axes: int, power: float, **settings: Any) -> Callable[[Tensor], Tensor]
 
 def by_columns(axes: int, power: float, **settings: Any) -> Callable[[Tensor], Tensor]:
     """PyTorch's norm of what each window reads; the windows are looked up one by one."""
-    own = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, **settings}
+    own = {"stride": settings["kernel_size"], "padding": 0, "dilation": 1, "ceil_mode": False, **settings}
     along = geometry.windows(axes, own["kernel_size"], own["stride"], own["padding"], own["dilation"], own["ceil_mode"])
 
     def function(input: Tensor) -> Tensor:
@@ -155,6 +155,14 @@ def test_nan_and_infinity_are_seen(power: float) -> None:
     assert norms[0].isnan()
     assert norms[1] == math.inf
     assert norms[2].isfinite()
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 4.5])
+@pytest.mark.parametrize("unread", [1e25, math.inf, math.nan])
+def test_a_number_that_no_window_reads_has_no_gradient(power: float, unread: float) -> None:
+    series = torch.tensor([[3.0, unread, -4.0]], requires_grad=True)
+    lp_pool1d(series, power, 1, stride=2).sum().backward()
+    assert series.grad.tolist() == [[1, 0, -1]]
 
 
 def test_windows_in_the_padding_are_zero() -> None:

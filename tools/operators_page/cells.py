@@ -1,6 +1,7 @@
 """The columns of the table of operators: what is asked, each answered by a run."""
 
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class Cell:
 
 
 NOTHING = Cell("–")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Where bits are compared: sums over the batch are where threads add in another order.
 _BATCH = 8
 
@@ -145,6 +147,7 @@ def _said(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     if not lines or isinstance(error, AssertionError):
         return ""
+    lines[0] = _COLOUR.sub("", lines[0])
     said = lines[0] if len(lines[0]) <= 200 else f"{lines[0][:200]}…"
     return f"{type(error).__name__}: {said}"
 

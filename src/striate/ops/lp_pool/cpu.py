@@ -80,8 +80,10 @@ def backward(
         kernels.spread_lines(shares, mode, source, at, line, found, first, last)
         if not mode:
             own = torch.from_numpy(source[first * length : last * length])
-            slopes = own.abs().pow_(power - 1).copysign_(own).masked_fill_(own == 0, 0)
-            torch.from_numpy(found[first * length : last * length]).mul_(slopes)
+            slopes, shared = own.abs().pow_(power - 1).copysign_(own), torch.from_numpy(found)[first * length :]
+            # A number that no window reads may be too large to be raised to its power.
+            slopes.masked_fill_((own == 0) | (shared[: len(own)] == 0), 0)
+            shared[: len(own)].mul_(slopes)
 
     _in_slabs(source.size // max(length, 1), input.numel(), work)
     return result

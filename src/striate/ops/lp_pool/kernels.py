@@ -218,7 +218,8 @@ def spread_lines(shares: Any, mode: int, source: Any, at: Any, line: Any, result
             tap += 1
         if mode == SQUARE:
             for i in range(W * L):
-                out[i] *= own[i]
+                # A number that no window reads may be infinite.
+                out[i] = out[i] * own[i] if out[i] != 0 else out[i]
         elif mode == ABSOLUTE:
             for i in range(W * L):
                 out[i] *= (own[i] > 0) - (own[i] < 0)
