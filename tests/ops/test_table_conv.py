@@ -295,7 +295,9 @@ class Named(Tensor):
         return super().__torch_function__(function, types, args, kwargs or {})
 
 
-@pytest.mark.parametrize("kind", [lambda table: torch.nn.Parameter(table, requires_grad=False), Named], ids=str)
+@pytest.mark.parametrize(
+    "kind", [lambda table: torch.nn.Parameter(table, requires_grad=False), Named], ids=["parameter", "subclass"]
+)
 def test_a_subclass_is_read_like_any_table(kind: Callable[[Tensor], Tensor]) -> None:
     input, weight, bias = tensors(1, "groups")
     table = TABLES["groups"][0]
