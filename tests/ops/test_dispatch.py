@@ -97,5 +97,9 @@ def test_equal_lines_are_said_once() -> None:
 
 
 def test_an_operator_of_no_name() -> None:
-    with pytest.raises(ValueError, match="there is no operator 'conv5d': expected one of conv1d, "):
+    with pytest.raises(ValueError, match=r"there is no operator 'conv5d': did you mean conv4d or conv3d or conv2d\?"):
         explain_dispatch("conv5d")
+    with pytest.raises(
+        ValueError, match="there is no operator 'fold': expected one of abs_rectify, adaptive_avg_pool1d"
+    ):
+        explain_dispatch("fold")

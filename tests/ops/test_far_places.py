@@ -136,6 +136,8 @@ def test_many_planes_under_the_kernels(reserved: Tensor) -> None:
     weight = torch.ones(planes, 1, 13, 13)
     assert ": kernels: " in explain_dispatch("conv2d", picture[..., :20, :20], weight, groups=planes)
     picture[0, -1, -13:, -13:] = torch.arange(169.0).view(13, 13)
+    # Compiling takes memory, too.
+    striate.conv2d(torch.zeros(1, 32, 13, 13), weight[:32], stride=(1011, 1011), groups=32)
     with little_memory():
         output = striate.conv2d(picture, weight, stride=(1011, 1011), groups=planes)
     assert output.shape == (1, planes, 2, 2)

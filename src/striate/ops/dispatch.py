@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,9 @@ def explain_dispatch(operator: str | Callable[..., Any], *args: Any, **kwargs: A
         conv2d: torch: PyTorch's own convolution is at the limit
     """
     if isinstance(operator, str) and operator not in ops.OPERATORS:
-        raise ValueError(f"there is no operator {operator!r}: expected one of {', '.join(ops.OPERATORS)}")
+        near = difflib.get_close_matches(operator, ops.OPERATORS)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(sorted(ops.OPERATORS))}"
+        raise ValueError(f"there is no operator {operator!r}: {hint}")
     function: Callable[..., Any] = ops.load_operator(operator) if isinstance(operator, str) else operator
     mode = FakeTensorMode(allow_non_fake_inputs=True)
 
