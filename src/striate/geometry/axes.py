@@ -1,11 +1,13 @@
 """The windows of an operator with several axes, from arguments as PyTorch takes them."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.geometry.window import Window
+
+_Number = TypeVar("_Number", int, float)
 
 
 def windows(
@@ -47,6 +49,11 @@ def windows(
         strict=True,
     )
     return tuple(Window(*setting, ceil_mode) for setting in settings)
+
+
+def three(numbers: Sequence[_Number], filler: _Number) -> tuple[_Number, ...]:
+    """Numbers along depth, height and width, the filler for axes that there are not."""
+    return (filler,) * (3 - len(numbers)) + tuple(numbers)
 
 
 def _numbers(name: str, axes: int, value: int | Sequence[int]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from striate import ops
+from striate.ops._door import in_transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,19 @@ class Route:
 
     name: str
     reason: str
+
+
+_TRANSFORMED = Route("reference", "in a transform PyTorch differentiates the definition by itself")
+
+
+def with_kernels(input: Tensor, kernels: Route) -> Route:
+    """The kernels where there are any and PyTorch need not look inside, otherwise the definition."""
+    if in_transform():
+        return _TRANSFORMED
+    device = input.device.type
+    if device == "cpu":
+        return kernels
+    return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
 
 
 _taken: contextvars.ContextVar[list[tuple[str, Route]] | None] = contextvars.ContextVar("taken", default=None)

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from striate.ops._door import in_transform
-from striate.ops.dispatch import Route
+from striate.ops.dispatch import Route, with_kernels
 
 
 def check_maps(operator: str, input: Tensor, *, spatial: bool) -> None:
@@ -44,9 +43,4 @@ def widened(input: Tensor) -> Tensor:
 
 def choose(input: Tensor, reason: str) -> Route:
     """The kernels, for this reason, where there are any and PyTorch need not look inside."""
-    if in_transform():
-        return Route("reference", "in a transform PyTorch differentiates the definition by itself")
-    device = input.device.type
-    if device == "cpu":
-        return Route("kernels", reason)
-    return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
+    return with_kernels(input, Route("kernels", reason))

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from striate.geometry.axes import three
 from striate.ops._compile import kernel
 from striate.ops._threads import run_slabs
 
@@ -44,11 +45,6 @@ def geometry(
     planes, inner = (input[0], input[1]) if channels_last else (input[0] * input[1], 1)
     by_axis = (three(input[2:], 1), (inner,), three(outputs, 1), three(kernel, 1), three(stride, 1))
     return planes, tuple(n for sizes in (*by_axis, three(low, 0), three(dilation, 1)) for n in sizes)
-
-
-def three(sizes: Sequence[int], filler: int) -> tuple[int, ...]:
-    """Numbers along depth, height and width."""
-    return (filler,) * (3 - len(sizes)) + tuple(sizes)
 
 
 def numbers(tensor: Tensor, layout: torch.memory_format) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from striate.geometry.axes import three
 from striate.ops._door import memory_format
 from striate.ops._lanes import LANES
 from striate.ops._sampling import kernels
@@ -68,13 +69,13 @@ class Samples:
             *sizes, self.pixels if mask is not None else 0
         )
         self.corners = 8 if axes == 3 else 4
-        table = [_three(grid.sizes, 1), _three(grid.outputs, 1), _three(grid.stride, 1)]
-        self._grid = np.array(table + [_three(start, 0) for start in grid.starts.tolist()], dtype=np.int64)
+        table = [three(grid.sizes, 1), three(grid.outputs, 1), three(grid.stride, 1)]
+        self._grid = np.array(table + [three(start, 0) for start in grid.starts.tolist()], dtype=np.int64)
         number = self.offsets.dtype.type
         shift = np.zeros((self.taps, axes)) if grid.shift is None else grid.shift
         # Taps may be so far apart that float32 cannot hold it, and infinity would not come back.
         shift = np.clip(shift, np.finfo(number).min, np.finfo(number).max)
-        self._move = number(grid.scale), np.array([_three(row, 0) for row in shift.tolist()], dtype=number)
+        self._move = number(grid.scale), np.array([three(row, 0) for row in shift.tolist()], dtype=number)
         self._workspace = Workspace()
 
     def _numbers(self, tensor: Tensor) -> Array:
@@ -165,8 +166,3 @@ def _bits(tensor: Tensor) -> Array:
     if tensor.dtype == torch.bfloat16:
         return np.asarray(tensor.detach().view(torch.int16).numpy().view(np.uint16))
     return np.asarray((tensor.float() if tensor.dtype == torch.float16 else tensor).detach().numpy())
-
-
-def _three(values: Sequence[Any], filler: int) -> tuple[Any, ...]:
-    """Values along depth, height and width."""
-    return (filler,) * (3 - len(values)) + tuple(values)

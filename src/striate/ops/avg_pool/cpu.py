@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from striate.geometry.axes import three
 from striate.ops._compile import kernel
 from striate.ops._lanes import LANES, load, multiply, put, spread, store, take
 from striate.ops._pooling.lanes import add, divide, lay, lift, rounded
@@ -17,7 +18,6 @@ from striate.ops._pooling.planes import (
     reading,
     share,
     taps_inside,
-    three,
 )
 from striate.ops._pooling.taps import format_of
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from striate.ops._door import in_transform, memory_format
+from striate.ops._door import memory_format
 from striate.ops._pooling.windows import Places
-from striate.ops.dispatch import Route
+from striate.ops.dispatch import Route, with_kernels
 
 _TORCH = Route("torch", "PyTorch's own average is at the limit in channels-last")
 _KERNELS = Route("kernels", "PyTorch's average is slow where channels do not lie last, or does not know the settings")
@@ -13,11 +13,9 @@ _KERNELS = Route("kernels", "PyTorch's average is slow where channels do not lie
 
 def choose(input: Tensor, at: Places) -> Route:
     """PyTorch's average where it has one for the settings and is fast, the kernels elsewhere on the CPU."""
-    if in_transform():
-        return Route("reference", "in a transform PyTorch differentiates the definition by itself")
-    device = input.device.type
-    if device != "cpu":
-        return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
+    route = with_kernels(input, _KERNELS)
+    if route is not _KERNELS:
+        return route
     return _TORCH if memory_format(input) == torch.channels_last and known_to_torch(at) else _KERNELS
 
 

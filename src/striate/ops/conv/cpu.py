@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from striate.geometry.axes import three
 from striate.ops._compile import kernel
 from striate.ops._lanes import LANES
 from striate.ops._threads import run_slabs
 from striate.ops.conv import vectors
-from striate.ops.conv.layout import Layout, in_slabs, layout, three
+from striate.ops.conv.layout import Layout, in_slabs, layout
 
 # Places of a plane that are worked on at once: they and what they read stay in the first-level cache.
 _BLOCK = 2048

@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.geometry.axes import three
 from striate.ops._threads import run_slabs
 
 _SLABS = 64
@@ -136,11 +137,6 @@ def layout(
 ) -> Layout:
     """How the planes of an input `(N, C, *sizes)` lie for a weight `(out, 1, *kernel)`, both given by their sizes."""
     return Layout(tuple(sizes[2:]), tuple(weight[2:]), tuple(stride), tuple(low), tuple(high), tuple(dilation))
-
-
-def three(sizes: Sequence[int], filler: int) -> tuple[int, ...]:
-    """Sizes along depth, height and width."""
-    return (filler,) * (3 - len(sizes)) + tuple(sizes)
 
 
 def in_slabs(rows: int, work: Callable[[int, int], None]) -> None:

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from striate.geometry.axes import three
 from striate.ops._compile import kernel
 from striate.ops._door import memory_format
 from striate.ops._lanes import LANES, add_product, load, put, store, take, transpose
 from striate.ops._threads import Workspace, run_slabs
-from striate.ops.conv.layout import Layout, in_slabs, three
+from striate.ops.conv.layout import Layout, in_slabs
 
 Array = NDArray[Any]
 

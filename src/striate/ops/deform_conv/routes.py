@@ -2,15 +2,11 @@
 
 from torch import Tensor
 
-from striate.ops._door import in_transform
-from striate.ops.dispatch import Route
+from striate.ops.dispatch import Route, with_kernels
+
+_KERNELS = Route("kernels", "PyTorch has no deformable operators, and the definition writes out all samples")
 
 
 def choose(input: Tensor) -> Route:
     """The kernels where there are any and PyTorch need not look inside."""
-    if in_transform():
-        return Route("reference", "in a transform PyTorch differentiates the definition by itself")
-    device = input.device.type
-    if device == "cpu":
-        return Route("kernels", "PyTorch has no deformable operators, and the definition writes out all samples")
-    return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
+    return with_kernels(input, _KERNELS)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from striate.geometry.axes import three
 from striate.ops._door import memory_format
 from striate.ops._threads import Workspace, run_slabs
 from striate.ops.lp_pool import kernels
@@ -151,7 +152,7 @@ def _at(
     """The places as the kernels take them."""
     together = input.shape[1] if layout != torch.contiguous_format else 1
     fillers = ((input.shape[2:], 1), (outputs, 1), (kernel, 1), (stride, 1), (low, 0), (dilation, 1))
-    return np.array([*(n for own, filler in fillers for n in (*(filler,) * (3 - len(own)), *own)), together])
+    return np.array([*(n for own, filler in fillers for n in three(own, filler)), together])
 
 
 def _flat(maps: Tensor, layout: torch.memory_format) -> Array:

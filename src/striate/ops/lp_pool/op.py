@@ -9,9 +9,9 @@ from torch import Tensor
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input, in_transform
+from striate.ops._door import check_input
 from striate.ops._pooling.windows import Places, places
-from striate.ops.dispatch import Route, take
+from striate.ops.dispatch import Route, take, with_kernels
 from striate.ops.lp_pool import reference
 from striate.ops.lp_pool.registered import lp_pool
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
@@ -21,7 +21,6 @@ Size: TypeAlias = int | Sequence[int]
 _MAXIMA = (max_pool1d, max_pool2d, max_pool3d)
 _KERNELS = Route("kernels", "PyTorch writes out the powers, and the gradients of each step")
 _LARGEST = Route("max_pool", "the norm to infinity is the largest absolute number")
-_TRANSFORMED = Route("reference", "in a transform PyTorch differentiates the definition by itself")
 
 
 def lp_pool2d(
@@ -148,15 +147,7 @@ def _to_power(name: str, input: Tensor, power: float, at: Places) -> Tensor:
     # Powers in low precision, and the ratios of the gradient, would be too coarse.
     wide = input.to(torch.promote_types(input.dtype, torch.float32))
     settings = wide, power, at.kernel, at.stride, at.low, at.dilation, at.outputs
-    result = lp_pool(*settings) if take(name, _choose(input)) is _KERNELS else reference.lp_pool(*settings)
+    result = (
+        lp_pool(*settings) if take(name, with_kernels(input, _KERNELS)) is _KERNELS else reference.lp_pool(*settings)
+    )
     return result.to(input.dtype)
-
-
-def _choose(input: Tensor) -> Route:
-    """The kernels where there are any and PyTorch need not look inside."""
-    if in_transform():
-        return _TRANSFORMED
-    device = input.device.type
-    if device == "cpu":
-        return _KERNELS
-    return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")

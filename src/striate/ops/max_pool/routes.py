@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from striate.ops._door import in_transform, memory_format
+from striate.ops._door import memory_format
 from striate.ops._pooling.windows import Places
-from striate.ops.dispatch import Route
+from striate.ops.dispatch import Route, with_kernels
 
 # Taps from which the kernels win in channels-last where nobody asks for winners: `make bench OP=max_pool`.
 _MANY = 9
@@ -21,13 +21,9 @@ _KERNELS = Route(
 
 def choose(input: Tensor, at: Places, winners: bool) -> Route:
     """PyTorch's maximum where it has one for the settings and is fast, the kernels elsewhere on the CPU."""
-    if in_transform():
-        return Route("reference", "in a transform PyTorch differentiates the definition by itself")
-    device = input.device.type
-    if device != "cpu":
-        return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
-    if not known_to_torch(input, at):
-        return _KERNELS
+    route = with_kernels(input, _KERNELS)
+    if route is not _KERNELS or not known_to_torch(input, at):
+        return route
     if memory_format(input) == torch.contiguous_format:
         return _SERIES if input.ndim == 3 and not winners else _KERNELS
     # Where all numbers of a window are -infinity, PyTorch names a wrong winner in volumes.

@@ -11,7 +11,7 @@ from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
 from striate.ops._door import check_input, in_transform, memory_format
-from striate.ops.dispatch import Route, take
+from striate.ops.dispatch import Route, take, with_kernels
 from striate.ops.max_unpool import reference
 from striate.ops.max_unpool.registered import max_unpool
 
@@ -126,14 +126,8 @@ def _max_unpool(
     sizes = [window.transposed_output_size(n) for window, n in zip(along, batch.shape[2:], strict=True)]
     if output_size is not None:
         sizes = _given(name, axes, output_size)
-    device = input.device.type
-    if in_transform():
-        route = Route("reference", "in a transform PyTorch differentiates the definition by itself")
-    elif device != "cpu":
-        route = Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
-    else:
-        route = _KERNELS
-    room = max_unpool if take(name, route).name == "kernels" else reference.max_unpool
+    route = take(name, with_kernels(input, _KERNELS))
+    room = max_unpool if route.name == "kernels" else reference.max_unpool
     result = room(batch, named, sizes)
     if route.name == "reference" and not in_transform():
         result = result.contiguous(memory_format=memory_format(batch))
