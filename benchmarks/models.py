@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from benchmarks.runner.case import Case, Peer, Target, Topic, Work
 from striate import models
+from striate.training.allocator import set_kept
 from striate.training.loss import classification_loss
 from striate.training.precision import faster_precision
 
@@ -38,6 +39,8 @@ def _work(network: nn.Module, batch: int, *, automatic: bool) -> Work:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
 
     def scores() -> Tensor:
+        # As a run keeps it; by turns, for the peers are plain scripts.
+        set_kept(automatic)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             found: Tensor = network(pictures)
         return found

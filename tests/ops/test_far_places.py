@@ -27,14 +27,14 @@ def reserved() -> Tensor:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """What runs inside keeps no more than 64 MiB."""
+    """What runs inside keeps less than 512 MiB: a copy would take 8 GiB, compiling a kernel up to 250 MiB."""
 
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
     before = resident()
     yield
-    assert resident() - before < 2**26
+    assert resident() - before < 2**29
 
 
 def conv(name: str, **settings: Any) -> Callable[..., Tensor]:
@@ -136,8 +136,6 @@ def test_many_planes_under_the_kernels(reserved: Tensor) -> None:
     weight = torch.ones(planes, 1, 13, 13)
     assert ": kernels: " in explain_dispatch("conv2d", picture[..., :20, :20], weight, groups=planes)
     picture[0, -1, -13:, -13:] = torch.arange(169.0).view(13, 13)
-    # Compiling takes memory, too.
-    striate.conv2d(torch.zeros(1, 32, 13, 13), weight[:32], stride=(1011, 1011), groups=32)
     with little_memory():
         output = striate.conv2d(picture, weight, stride=(1011, 1011), groups=planes)
     assert output.shape == (1, planes, 2, 2)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from striate.data import Batch, Dataset, Normalization, Part, batch_count, batches
 from striate.training import checkpoint
+from striate.training.allocator import memory_kept
 from striate.training.checkpoint import Checkpoint, DamagedCheckpoint
 from striate.training.config import Config, learning_rate
 from striate.training.evaluation import Evaluation, evaluate_part
@@ -119,7 +120,7 @@ class Trainer:
             OSError: if a checkpoint cannot be written.
             ValueError: if the loss is no longer finite.
         """
-        with StopRequest() as request, progress:
+        with StopRequest() as request, progress, memory_kept():
             if self.state.step == 0:
                 self.save()
             begun, samples = time.perf_counter(), 0
