@@ -34,8 +34,8 @@ with memory_kept():
     faults(2)
     print(faults(10))
 """
-    # Ten tensors of 4,096 pages each.
-    assert printed(code)[0] < 4096
+    # Ten tensors of 4,096 pages each; where the heap grows, one or two are fresh.
+    assert printed(code)[0] < 3 * 4096
 
 
 @_ON_GLIBC
