@@ -1,7 +1,9 @@
 """What every door does: the facts that the design rests on."""
 
+import threading
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import striate
 from ops.checks import assert_close
+from striate import ops
 from striate.geometry import windows
 from striate.ops._door import (
     cast,
@@ -21,6 +24,7 @@ from striate.ops._door import (
     place,
     remembered,
     second_order,
+    watched,
 )
 from striate.ops.conv import conv2d
 
@@ -178,3 +182,37 @@ def test_what_is_no_tensor(value: object) -> None:
         striate.conv2d(maps.to_sparse(), filters)
     with pytest.raises(TypeError, match="stride must be an integer of at least 1, got None"):
         striate.conv2d(maps, filters, stride=None)  # type: ignore[arg-type]
+
+
+class TestAnnounced:
+    """Public functions tell who watches of their calls."""
+
+    def test_a_watcher_is_called_in_place_of_the_function(self) -> None:
+        calls = []
+
+        def watcher(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            calls.append((function.__name__, len(args), dict(kwargs)))
+            return function(*args, **kwargs)
+
+        input, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
+        with watched(watcher):
+            inside = striate.conv2d(input, weight, padding=1)
+        assert calls == [("conv2d", 2, {"padding": 1})]
+        assert torch.equal(inside, striate.conv2d(input, weight, padding=1))
+        assert len(calls) == 1
+
+    def test_another_thread_is_not_watched(self) -> None:
+        calls: list[str] = []
+        with watched(lambda function, args, kwargs: calls.append(function.__name__)):
+            other = threading.Thread(target=lambda: striate.abs_rectify(torch.ones(2)))
+            other.start()
+            other.join()
+        assert calls == []
+
+    def test_every_operator_announces_itself(self) -> None:
+        names: list[str] = []
+        operators = [name for name in ops.OPERATORS if name != "explain_dispatch"]
+        with watched(lambda function, args, kwargs: names.append(function.__name__)):
+            for name in operators:
+                ops.load_operator(name)()
+        assert names == operators

@@ -1,8 +1,10 @@
 """What every door does before an operator's rooms are entered: shared checks, autocast, transforms."""
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,8 +12,36 @@ from torch import Tensor
 from striate.geometry import Window, windows
 from striate.geometry.padding import Padding
 
+_Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+_Watcher = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+_watcher: contextvars.ContextVar[_Watcher | None] = contextvars.ContextVar("watcher", default=None)
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def announced(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Tell a call of a public function to who watches in this thread, as `striate.inspection` does."""
+
+    @functools.wraps(function)
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        if not torch.compiler.is_compiling():
+            watcher = _watcher.get()
+            if watcher is not None:
+                result: _Result = watcher(function, args, kwargs)
+                return result
+        return function(*args, **kwargs)
+
+    return call
+
+
+@contextlib.contextmanager
+def watched(watcher: _Watcher) -> Iterator[None]:
+    """Call the public functions of this thread by way of a watcher, given the function and its arguments."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 def check_tensor(operator: str, name: str, value: object) -> None:

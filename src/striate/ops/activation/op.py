@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from striate.geometry.checks import check_integer
-from striate.ops._door import check_alike, in_transform, memory_format
+from striate.ops._door import announced, check_alike, in_transform, memory_format
 from striate.ops.dispatch import Route, take
 
 _ABSOLUTE = Route("torch", "PyTorch's absolute value is at the limit")
@@ -15,6 +15,7 @@ _MAXIMA = Route("torch", "without a gradient PyTorch's maxima of pairs of maps a
 _TANGENT = Route("torch", "PyTorch's tangent and product are at the limit")
 
 
+@announced
 def abs_rectify(input: Tensor) -> Tensor:
     """Rectify: the absolute value, so that an edge counts the same from dark to bright and from bright to dark.
 
@@ -42,6 +43,7 @@ def abs_rectify(input: Tensor) -> Tensor:
     return torch.abs(input)
 
 
+@announced
 def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:
     """The largest of each group of consecutive channels, a convex function that is learned piece by piece.
 
@@ -94,6 +96,7 @@ def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:
     return largest.movedim(-1, 1) if last else largest
 
 
+@announced
 def scaled_tanh(input: Tensor, gain: Tensor | float, *, dim: int = 1) -> Tensor:
     """The hyperbolic tangent times a gain, which may be learned.
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from striate.geometry.checks import check_integer
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input, memory_format
+from striate.ops._door import announced, check_input, memory_format
 from striate.ops.adaptive_pool import reference
 from striate.ops.dispatch import Route, take
 
@@ -36,6 +36,7 @@ def adaptive_max_pool2d(
 def adaptive_max_pool2d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@announced
 def adaptive_max_pool2d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
@@ -81,6 +82,7 @@ def adaptive_max_pool1d(
 def adaptive_max_pool1d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@announced
 @documented_like(adaptive_max_pool2d)
 def adaptive_max_pool1d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False
@@ -105,6 +107,7 @@ def adaptive_max_pool3d(
 def adaptive_max_pool3d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@announced
 @documented_like(adaptive_max_pool2d)
 def adaptive_max_pool3d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False
@@ -119,6 +122,7 @@ def adaptive_max_pool3d(
     return _adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 
+@announced
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize) -> Tensor:
     """Take the mean of each window, as many windows as wished, whatever the size of the picture.
 
@@ -150,6 +154,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize) -> Tensor:
     return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
 
 
+@announced
 @documented_like(adaptive_avg_pool2d)
 def adaptive_avg_pool1d(input: Tensor, output_size: OutputSize) -> Tensor:
     """Take the mean of each window of a series; `adaptive_avg_pool2d` along one axis.
@@ -162,6 +167,7 @@ def adaptive_avg_pool1d(input: Tensor, output_size: OutputSize) -> Tensor:
     return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
 
 
+@announced
 @documented_like(adaptive_avg_pool2d)
 def adaptive_avg_pool3d(input: Tensor, output_size: OutputSize) -> Tensor:
     """Take the mean of each window of a volume or clip; `adaptive_avg_pool2d` along three axes.

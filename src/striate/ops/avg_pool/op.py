@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input, in_transform, memory_format
+from striate.ops._door import announced, check_input, in_transform, memory_format
 from striate.ops._pooling.windows import places
 from striate.ops.avg_pool import reference
 from striate.ops.avg_pool.registered import avg_pool
@@ -18,6 +18,7 @@ from striate.ops.dispatch import take
 Size: TypeAlias = int | Sequence[int]
 
 
+@announced
 def avg_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -70,6 +71,7 @@ def avg_pool2d(
     return _avg_pool("avg_pool2d", 2, input, *settings)
 
 
+@announced
 @documented_like(avg_pool2d)
 def avg_pool1d(
     input: Tensor,
@@ -92,6 +94,7 @@ def avg_pool1d(
     return _avg_pool("avg_pool1d", 1, input, *settings)
 
 
+@announced
 @documented_like(avg_pool2d)
 def avg_pool3d(
     input: Tensor,

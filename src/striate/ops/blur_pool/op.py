@@ -8,7 +8,7 @@ from torch import Tensor
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input, remembered
+from striate.ops._door import announced, check_input, remembered
 from striate.ops._padding import pad
 from striate.ops._pooling.weighted import weighted_windows, wide_dtype
 from striate.ops._pooling.windows import places
@@ -17,6 +17,7 @@ Size: TypeAlias = int | Sequence[int]
 Surroundings: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
 
+@announced
 def blur_pool2d(
     input: Tensor,
     kernel_size: Size = 3,
@@ -63,6 +64,7 @@ def blur_pool2d(
     return _blur_pool("blur_pool2d", 2, input, kernel_size, stride, padding, padding_mode)
 
 
+@announced
 @documented_like(blur_pool2d)
 def blur_pool1d(
     input: Tensor,
@@ -82,6 +84,7 @@ def blur_pool1d(
     return _blur_pool("blur_pool1d", 1, input, kernel_size, stride, padding, padding_mode)
 
 
+@announced
 @documented_like(blur_pool2d)
 def blur_pool3d(
     input: Tensor,

@@ -9,12 +9,13 @@ from torch.nn import functional as F
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_input, place
+from striate.ops._door import announced, cast, check_alike, check_input, place
 from striate.ops._padding import PaddingMode, pad
 from striate.ops.conv.op import Size, check_channels, conv2d, conv3d
 from striate.ops.dispatch import Route, take
 
 
+@announced
 @documented_like(conv2d)
 def conv4d(
     input: Tensor,

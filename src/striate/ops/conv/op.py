@@ -8,7 +8,7 @@ from torch import Tensor
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format, place
+from striate.ops._door import announced, cast, check_alike, check_filters, check_input, memory_format, place
 from striate.ops._padding import PaddingMode, pad
 from striate.ops.conv.depthwise import depthwise_conv
 from striate.ops.conv.fft import by_fft
@@ -18,6 +18,7 @@ from striate.ops.dispatch import take
 Size: TypeAlias = int | Sequence[int]
 
 
+@announced
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -68,6 +69,7 @@ def conv2d(
     return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups, padding_mode, border)
 
 
+@announced
 @documented_like(conv2d)
 def conv1d(
     input: Tensor,
@@ -91,6 +93,7 @@ def conv1d(
     return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups, padding_mode, border)
 
 
+@announced
 @documented_like(conv2d)
 def conv3d(
     input: Tensor,

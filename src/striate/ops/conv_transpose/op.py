@@ -9,7 +9,7 @@ from striate.geometry import windows
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_filters, check_input, memory_format, remembered
+from striate.ops._door import announced, cast, check_alike, check_filters, check_input, memory_format, remembered
 from striate.ops.conv_transpose.crops import crops, output_paddings, sizes_wished, unrolled
 from striate.ops.conv_transpose.routes import by_sub_pixel, by_torch, choose
 from striate.ops.dispatch import take
@@ -20,6 +20,7 @@ Surroundings: TypeAlias = Literal["zeros", "circular"]
 _windows = remembered(windows)
 
 
+@announced
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -82,6 +83,7 @@ def conv_transpose2d(
     return _conv_transpose("conv_transpose2d", 2, input, weight, bias, *settings)
 
 
+@announced
 @documented_like(conv_transpose2d)
 def conv_transpose1d(
     input: Tensor,
@@ -106,6 +108,7 @@ def conv_transpose1d(
     return _conv_transpose("conv_transpose1d", 1, input, weight, bias, *settings)
 
 
+@announced
 @documented_like(conv_transpose2d)
 def conv_transpose3d(
     input: Tensor,

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, memory_format, place
+from striate.ops._door import announced, cast, check_alike, memory_format, place
 from striate.ops._padding import PaddingMode, pad
 from striate.ops.correlate import reference
 from striate.ops.correlate.planes import correlate_planes
 
 
+@announced
 def correlate(
     input: Tensor,
     kernel: Tensor,
@@ -63,6 +64,7 @@ def correlate(
     return _correlate("correlate", input, kernel, stride, padding, dilation, padding_mode, border, flipped=False)
 
 
+@announced
 @documented_like(correlate)
 def convolve(
     input: Tensor,

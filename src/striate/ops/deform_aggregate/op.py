@@ -10,7 +10,7 @@ from striate.geometry import windows
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_fits, check_input, memory_format
+from striate.ops._door import announced, cast, check_fits, check_input, memory_format
 from striate.ops.deform_aggregate import reference
 from striate.ops.deform_aggregate.registered import deform_aggregate
 from striate.ops.deform_conv.checks import check_center, check_mask, check_offset, check_precision, check_scale
@@ -20,6 +20,7 @@ from striate.ops.dispatch import take
 Size: TypeAlias = int | Sequence[int]
 
 
+@announced
 def deform_aggregate2d(
     input: Tensor,
     offset: Tensor,
@@ -84,6 +85,7 @@ def deform_aggregate2d(
     return _aggregate("deform_aggregate2d", 2, input, offset, mask, kernel_size, stride, padding, dilation, *settings)
 
 
+@announced
 @documented_like(deform_aggregate2d)
 def deform_aggregate1d(
     input: Tensor,
@@ -111,6 +113,7 @@ def deform_aggregate1d(
     return _aggregate("deform_aggregate1d", 1, input, offset, mask, kernel_size, stride, padding, dilation, *settings)
 
 
+@announced
 @documented_like(deform_aggregate2d)
 def deform_aggregate3d(
     input: Tensor,

@@ -9,7 +9,7 @@ from torch import Tensor
 from striate.geometry import windows
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_filters, check_fits, check_input, memory_format
+from striate.ops._door import announced, cast, check_alike, check_filters, check_fits, check_input, memory_format
 from striate.ops.deform_conv import reference
 from striate.ops.deform_conv.checks import check_mask, check_offset, check_precision
 from striate.ops.deform_conv.registered import deform_conv
@@ -19,6 +19,7 @@ from striate.ops.dispatch import take
 Size: TypeAlias = int | Sequence[int]
 
 
+@announced
 def deform_conv2d(
     input: Tensor,
     offset: Tensor,
@@ -79,6 +80,7 @@ def deform_conv2d(
     return _deform_conv("deform_conv2d", 2, input, offset, weight, bias, stride, padding, dilation, mask)
 
 
+@announced
 @documented_like(deform_conv2d)
 def deform_conv1d(
     input: Tensor,
@@ -100,6 +102,7 @@ def deform_conv1d(
     return _deform_conv("deform_conv1d", 1, input, offset, weight, bias, stride, padding, dilation, mask)
 
 
+@announced
 @documented_like(deform_conv2d)
 def deform_conv3d(
     input: Tensor,

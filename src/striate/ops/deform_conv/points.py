@@ -11,7 +11,7 @@ from torch import Tensor
 from striate.geometry import Window, windows
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
-from striate.ops._door import check_fits, check_tensor
+from striate.ops._door import announced, check_fits, check_tensor
 from striate.ops.deform_conv import reference
 from striate.ops.deform_conv.checks import check_center, check_scale
 
@@ -42,6 +42,7 @@ class SamplingPoints(NamedTuple):
     weights: Tensor
 
 
+@announced
 def deform_sampling_points(
     offset: Tensor,
     kernel_size: int | Sequence[int],

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input, remembered
+from striate.ops._door import announced, check_input, remembered
 from striate.ops._pooling.weighted import weighted_windows, wide_dtype
 from striate.ops._pooling.windows import places
 
@@ -17,6 +17,7 @@ Size: TypeAlias = int | Sequence[int]
 Sigma: TypeAlias = float | Sequence[float] | Tensor
 
 
+@announced
 def gaussian_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -65,6 +66,7 @@ def gaussian_pool2d(
     return _gaussian_pool("gaussian_pool2d", 2, input, kernel_size, stride, padding, sigma)
 
 
+@announced
 @documented_like(gaussian_pool2d)
 def gaussian_pool1d(
     input: Tensor,
@@ -84,6 +86,7 @@ def gaussian_pool1d(
     return _gaussian_pool("gaussian_pool1d", 1, input, kernel_size, stride, padding, sigma)
 
 
+@announced
 @documented_like(gaussian_pool2d)
 def gaussian_pool3d(
     input: Tensor,

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_alike, check_input, place
+from striate.ops._door import announced, check_alike, check_input, place
 from striate.ops._padding import PaddingMode, pad
 from striate.ops.im2col.columns import add_windows, read_windows
 
 Surroundings: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
 
+@announced
 def im2col2d(
     input: Tensor,
     kernel_size: int | Sequence[int],
@@ -66,6 +67,7 @@ def im2col2d(
     return _im2col("im2col2d", 2, input, kernel_size, stride, padding, dilation, padding_mode, border)
 
 
+@announced
 @documented_like(im2col2d)
 def im2col1d(
     input: Tensor,
@@ -88,6 +90,7 @@ def im2col1d(
     return _im2col("im2col1d", 1, input, kernel_size, stride, padding, dilation, padding_mode, border)
 
 
+@announced
 @documented_like(im2col2d)
 def im2col3d(
     input: Tensor,
@@ -109,6 +112,7 @@ def im2col3d(
     return _im2col("im2col3d", 3, input, kernel_size, stride, padding, dilation, padding_mode, border)
 
 
+@announced
 def col2im2d(
     columns: Tensor,
     output_size: int | Sequence[int],
@@ -156,6 +160,7 @@ def col2im2d(
     return _col2im("col2im2d", 2, columns, output_size, kernel_size, stride, padding, dilation, padding_mode)
 
 
+@announced
 @documented_like(col2im2d)
 def col2im1d(
     columns: Tensor,
@@ -177,6 +182,7 @@ def col2im1d(
     return _col2im("col2im1d", 1, columns, output_size, kernel_size, stride, padding, dilation, padding_mode)
 
 
+@announced
 @documented_like(col2im2d)
 def col2im3d(
     columns: Tensor,

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from torch import Tensor
 
 from striate.geometry.checks import check_integer
+from striate.ops._door import announced
 from striate.ops._normalization.checks import check_maps, check_number, choose, widened
 from striate.ops.dispatch import take
 from striate.ops.local_contrast_norm import reference
@@ -13,6 +14,7 @@ from striate.ops.local_contrast_norm.registered import normalize
 from striate.ops.local_contrast_norm.window import Border, Mode, Rule
 
 
+@announced
 def local_contrast_norm(
     input: Tensor,
     kernel_size: int | Sequence[int] = 7,
@@ -69,6 +71,7 @@ def local_contrast_norm(
     return _normalized("local_contrast_norm", input, rule)
 
 
+@announced
 def subtractive_norm(
     input: Tensor,
     kernel_size: int | Sequence[int] = 7,
@@ -109,6 +112,7 @@ def subtractive_norm(
     return _normalized("subtractive_norm", input, rule)
 
 
+@announced
 def divisive_norm(
     input: Tensor,
     kernel_size: int | Sequence[int] = 7,

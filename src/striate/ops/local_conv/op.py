@@ -9,7 +9,7 @@ from striate.geometry import windows
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_fits, check_input, memory_format
+from striate.ops._door import announced, cast, check_alike, check_fits, check_input, memory_format
 from striate.ops._padding import PaddingMode, pad
 from striate.ops._unshared.checks import check_bias, check_places, check_weight
 from striate.ops._unshared.routes import choose
@@ -20,6 +20,7 @@ from striate.ops.local_conv.registered import local_conv
 Size: TypeAlias = int | Sequence[int]
 
 
+@announced
 def local_conv2d(
     input: Tensor,
     weight: Tensor,
@@ -71,6 +72,7 @@ def local_conv2d(
     return _local_conv("local_conv2d", 2, input, weight, bias, stride, padding, dilation, groups, padding_mode, border)
 
 
+@announced
 @documented_like(local_conv2d)
 def local_conv1d(
     input: Tensor,
@@ -94,6 +96,7 @@ def local_conv1d(
     return _local_conv("local_conv1d", 1, input, weight, bias, stride, padding, dilation, groups, padding_mode, border)
 
 
+@announced
 @documented_like(local_conv2d)
 def local_conv3d(
     input: Tensor,

@@ -9,7 +9,7 @@ from striate.geometry import windows
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_input, memory_format
+from striate.ops._door import announced, cast, check_alike, check_input, memory_format
 from striate.ops._unshared.checks import check_bias, check_places, check_weight
 from striate.ops._unshared.routes import choose
 from striate.ops.conv_transpose.crops import crops, output_paddings, sizes_wished
@@ -20,6 +20,7 @@ from striate.ops.local_conv_transpose.registered import local_conv_transpose
 Size: TypeAlias = int | Sequence[int]
 
 
+@announced
 def local_conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -76,6 +77,7 @@ def local_conv_transpose2d(
     return _local_conv_transpose("local_conv_transpose2d", 2, input, weight, bias, *settings)
 
 
+@announced
 @documented_like(local_conv_transpose2d)
 def local_conv_transpose1d(
     input: Tensor,
@@ -100,6 +102,7 @@ def local_conv_transpose1d(
     return _local_conv_transpose("local_conv_transpose1d", 1, input, weight, bias, *settings)
 
 
+@announced
 @documented_like(local_conv_transpose2d)
 def local_conv_transpose3d(
     input: Tensor,

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias, get_args
 from torch import Tensor
 
 from striate.geometry.checks import check_integer
+from striate.ops._door import announced
 from striate.ops._normalization.checks import check_maps, check_number, choose, widened
 from striate.ops.dispatch import take
 from striate.ops.local_response_norm import reference
@@ -14,6 +15,7 @@ AlphaMode: TypeAlias = Literal["mean", "sum"]
 Even: TypeAlias = Literal["torch", "onnx"]
 
 
+@announced
 def local_response_norm(
     input: Tensor,
     size: int,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input
+from striate.ops._door import announced, check_input
 from striate.ops._pooling.windows import Places, places
 from striate.ops.dispatch import Route, take, with_kernels
 from striate.ops.lp_pool import reference
@@ -23,6 +23,7 @@ _KERNELS = Route("kernels", "PyTorch writes out the powers, and the gradients of
 _LARGEST = Route("max_pool", "the norm to infinity is the largest absolute number")
 
 
+@announced
 def lp_pool2d(
     input: Tensor,
     norm_type: float,
@@ -73,6 +74,7 @@ def lp_pool2d(
     return _lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation)
 
 
+@announced
 @documented_like(lp_pool2d)
 def lp_pool1d(
     input: Tensor,
@@ -94,6 +96,7 @@ def lp_pool1d(
     return _lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation)
 
 
+@announced
 @documented_like(lp_pool2d)
 def lp_pool3d(
     input: Tensor,

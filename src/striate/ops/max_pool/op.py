@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input, in_transform, memory_format
+from striate.ops._door import announced, check_input, in_transform, memory_format
 from striate.ops._pooling.windows import places
 from striate.ops.dispatch import take
 from striate.ops.max_pool import reference
@@ -21,6 +21,7 @@ Size: TypeAlias = int | Sequence[int]
 _TORCH: tuple[Callable[..., Any], ...] = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
 
 
+@announced
 def max_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -71,6 +72,7 @@ def max_pool2d(
     return _max_pool("max_pool2d", 2, input, *settings, return_indices)
 
 
+@announced
 @documented_like(max_pool2d)
 def max_pool1d(
     input: Tensor,
@@ -91,6 +93,7 @@ def max_pool1d(
     return _max_pool("max_pool1d", 1, input, *settings, return_indices)
 
 
+@announced
 @documented_like(max_pool2d)
 def max_pool3d(
     input: Tensor,

@@ -10,7 +10,7 @@ from striate.geometry import windows
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input, in_transform, memory_format
+from striate.ops._door import announced, check_input, in_transform, memory_format
 from striate.ops.dispatch import Route, take, with_kernels
 from striate.ops.max_unpool import reference
 from striate.ops.max_unpool.registered import max_unpool
@@ -20,6 +20,7 @@ Size: TypeAlias = int | Sequence[int]
 _KERNELS = Route("kernels", "of numbers that name one place PyTorch takes any, and its gradient goes to all of them")
 
 
+@announced
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -66,6 +67,7 @@ def max_unpool2d(
     return _max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@announced
 @documented_like(max_unpool2d)
 def max_unpool1d(
     input: Tensor,
@@ -84,6 +86,7 @@ def max_unpool1d(
     return _max_unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@announced
 @documented_like(max_unpool2d)
 def max_unpool3d(
     input: Tensor,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from striate.geometry.checks import check_integer
 from striate.ops._docs import documented_like
-from striate.ops._door import check_input
+from striate.ops._door import announced, check_input
 from striate.ops.adaptive_pool.op import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -26,6 +26,7 @@ _POOLS: dict[str, tuple[Callable[..., Tensor], ...]] = {
 }
 
 
+@announced
 def spatial_pyramid_pool2d(
     input: Tensor, levels: Sequence[int | Sequence[int]], *, reduction: Reduction = "max"
 ) -> Tensor:
@@ -65,6 +66,7 @@ def spatial_pyramid_pool2d(
     return _spatial_pyramid_pool("spatial_pyramid_pool2d", 2, input, levels, reduction)
 
 
+@announced
 @documented_like(spatial_pyramid_pool2d)
 def spatial_pyramid_pool1d(
     input: Tensor, levels: Sequence[int | Sequence[int]], *, reduction: Reduction = "max"
@@ -79,6 +81,7 @@ def spatial_pyramid_pool1d(
     return _spatial_pyramid_pool("spatial_pyramid_pool1d", 1, input, levels, reduction)
 
 
+@announced
 @documented_like(spatial_pyramid_pool2d)
 def spatial_pyramid_pool3d(
     input: Tensor, levels: Sequence[int | Sequence[int]], *, reduction: Reduction = "max"

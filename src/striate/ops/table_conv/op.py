@@ -8,7 +8,7 @@ from torch import Tensor
 from striate.geometry.checks import check_integer
 from striate.geometry.padding import Padding
 from striate.ops._docs import documented_like
-from striate.ops._door import cast, check_alike, check_input, check_tensor, memory_format, place
+from striate.ops._door import announced, cast, check_alike, check_input, check_tensor, memory_format, place
 from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.dispatch import take
 from striate.ops.table_conv.routes import by_parts, choose, dense
@@ -19,6 +19,7 @@ Size: TypeAlias = int | Sequence[int]
 _CONVOLUTIONS = (conv1d, conv2d, conv3d)
 
 
+@announced
 def table_conv2d(
     input: Tensor,
     weight: Tensor,
@@ -73,6 +74,7 @@ def table_conv2d(
     return _table_conv("table_conv2d", 2, input, weight, table, out_channels, bias, stride, padding, dilation)
 
 
+@announced
 @documented_like(table_conv2d)
 def table_conv1d(
     input: Tensor,
@@ -94,6 +96,7 @@ def table_conv1d(
     return _table_conv("table_conv1d", 1, input, weight, table, out_channels, bias, stride, padding, dilation)
 
 
+@announced
 @documented_like(table_conv2d)
 def table_conv3d(
     input: Tensor,

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from striate.geometry import Window, windows
 from striate.geometry.padding import Padding
-from striate.ops._door import check_fits
+from striate.ops._door import announced, check_fits
 
 
+@announced
 def toeplitz(
     kernel: Tensor,
     input_size: int | Sequence[int],
