@@ -38,7 +38,7 @@ bench-peers: .venv-peers/.installed
 
 .venv-peers/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' jax
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' jax torchinfo
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps torchvision
 	touch $@
 
@@ -46,6 +46,7 @@ bench-peers: .venv-peers/.installed
 docs: venv
 	$(firstword $(wildcard .venv-peers/bin) $(BIN))/python tools/operators.py
 	$(BIN)/python tools/models.py
+	$(BIN)/python tools/inspection.py
 
 pictures: venv
 	$(BIN)/python tools/pictures.py

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from striate import ops
 
 if TYPE_CHECKING:
-    from striate import data, filters, geometry, models, nn, tables, training
+    from striate import data, export, filters, geometry, inspection, models, nn, tables, training
+    from striate.inspection import inspect
     from striate.ops.activation import abs_rectify, maxout, scaled_tanh
     from striate.ops.adaptive_pool import (
         adaptive_avg_pool1d,
@@ -79,6 +80,7 @@ __all__ = [
     "deform_sampling_points",
     "divisive_norm",
     "explain_dispatch",
+    "export",
     "filters",
     "gaussian_pool1d",
     "gaussian_pool2d",
@@ -87,6 +89,8 @@ __all__ = [
     "im2col1d",
     "im2col2d",
     "im2col3d",
+    "inspect",
+    "inspection",
     "local_contrast_norm",
     "local_conv1d",
     "local_conv2d",
@@ -124,6 +128,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in ops.OPERATORS:
         return ops.load_operator(name)
+    if name == "inspect":
+        return importlib.import_module("striate.inspection").inspect
     if name in __all__:
         return importlib.import_module(f"striate.{name}")
     raise AttributeError(f"module 'striate' has no attribute {name!r}")

@@ -42,3 +42,4 @@ def test_targets_are_those_that_were_set() -> None:
     augmented, plain = _TOPICS["training"].cases
     assert (augmented.peers[0].target.ratio, plain.peers[0].target.ratio) == (3.0, 1.1)
     assert _TOPICS["import_time"].cases[0].peers[0].target.extra_seconds == 0.06
+    assert [case.peers[0].target.ratio for case in _TOPICS["inspection"].cases] == [20.0, 2.5]

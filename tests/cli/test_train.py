@@ -73,6 +73,8 @@ def test_dry_run_writes_nothing(striate: Command, home: Path, pictures: Path):
     assert answer.status == 0
     for text in ("nought, one, two", "lenet5", "input 1x14x20", "lr 0.01 cosine", "augmentation off", "60 epochs of 1"):
         assert text in answer.out
+    assert re.search(r"^memory: +weights [\d.]+ kB, gradients [\d.]+ kB, optimizer [\d.]+ kB", answer.out, re.MULTILINE)
+    assert re.search(r"kept for the backward pass [\d.]+ kB, a step at its peak [\d.]+ MB\n", answer.out)
     assert os.listdir(home) == []
 
 

@@ -6,13 +6,13 @@ import sys
 
 import typer
 
-from striate.cli import evaluate, models, predict, resume, runs, train, warmup
+from striate.cli import evaluate, export, inspect, models, predict, resume, runs, train, warmup
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="striate",
-    help="The convolution library for PyTorch: train, resume, evaluate and ask networks.",
+    help="The convolution library for PyTorch: train, resume, evaluate, ask and inspect networks.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,6 +23,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("runs")(runs.runs)
 app.command("models")(models.models)
+app.command("inspect")(inspect.inspect)
+app.command("export")(export.export)
 app.command("warmup")(warmup.warmup)
 
 

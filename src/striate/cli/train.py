@@ -35,11 +35,12 @@ def train(
         str | None, Option(help="Height and width of the pictures, as 28 or 28x40; the network's own if not given.")
     ] = None,
     out: Annotated[Path | None, Option(help="Run folder; runs/DATA-MODEL if not given.")] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Print the plan and stop.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Print the plan and the memory it needs, and stop.")] = False,
 ) -> None:
     """Train a network and write a run folder with checkpoints and a report."""
     from striate.cli.outcome import show
     from striate.training import Config, carry_out, plan
+    from striate.training.memory import describe_memory
     from striate.training.run import check_new
 
     config = Config(
@@ -63,6 +64,7 @@ def train(
     planned = plan(model, source, config, size=parse_size(size))
     print(planned.describe())
     if dry_run:
+        print(describe_memory(planned))
         return
     show(carry_out(planned, out=out, verbose=True))
 

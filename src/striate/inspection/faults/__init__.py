@@ -1,0 +1,1 @@
+"""Inputs that no window reads, and networks that do not run."""

@@ -1,0 +1,1 @@
+"""The memory that a network needs in inference and in training."""

@@ -1,0 +1,1 @@
+"""An inspection as text, Markdown, a page and a picture."""
