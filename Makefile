@@ -38,8 +38,8 @@ bench-peers: .venv-peers/.installed
 
 .venv-peers/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' jax torchinfo
-	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps torchvision
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' jax torchinfo huggingface_hub pyyaml
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps torchvision timm
 	touch $@
 
 # With the peers where `make bench-peers` has been run.

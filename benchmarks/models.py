@@ -65,30 +65,35 @@ def _ours(name: str, batch: int) -> Callable[[], Work]:
     return lambda: _work(models.create(name), batch, automatic=True)
 
 
-def _torchvision(name: str, batch: int) -> Callable[[], Work]:
+def _theirs(module: str, build: str, name: str, batch: int) -> Callable[[], Work]:
+    """A network of torchvision, or of timm, which imports torchvision."""
+
     def make() -> Work:
         importlib.import_module("benchmarks.peers.torchvision_on_cpu")
-        network = importlib.import_module("torchvision.models").get_model(name, weights=None)
+        network = getattr(importlib.import_module(module), build)(name)
         return _work(network, batch, automatic=False)
 
     return make
-
-
-def _timm(name: str, batch: int) -> Callable[[], Work]:
-    return lambda: _work(importlib.import_module("timm").create_model(name), batch, automatic=False)
 
 
 def _case(title: str, name: str, batch: int, target: Target, *, timm: str | None = None) -> Case:
     peers = [
         Peer(
             name="torchvision, a plain script",
-            make=_torchvision(name, batch),
+            make=_theirs("torchvision.models", "get_model", name, batch),
             target=target,
             needs=("torchvision",),
         )
     ]
     if timm is not None:
-        peers.append(Peer(name="timm, a plain script", make=_timm(timm, batch), target=target, needs=("timm",)))
+        peers.append(
+            Peer(
+                name="timm, a plain script",
+                make=_theirs("timm", "create_model", timm, batch),
+                target=target,
+                needs=("timm",),
+            )
+        )
     return Case(
         name=f"{title}, {_SIDE}×{_SIDE}, batch {batch}: inference, and a training step",
         ours=_ours(name, batch),
