@@ -19,7 +19,7 @@ def test_examples_run() -> None:
 
 def test_every_command_exists() -> None:
     shown = set(re.findall(r"^(?:\.venv/bin/)?striate (\w+)", README.read_text(), re.MULTILINE))
-    assert shown == {"train", "resume", "evaluate", "predict", "runs", "models", "inspect"}
+    assert shown == {"train", "resume", "evaluate", "predict", "runs", "models", "inspect", "export"}
     for name in shown:
         assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
 

@@ -64,9 +64,16 @@ report says so. It also says what is missing, unexpected or wrongly sized, which
 folder/weights.safetensors: 120 tensors loaded
 changed: fc begins anew: 1000 classes in the file, 7 wanted
 changed: conv1 has its filters summed over 3 channels and shared out among 1
+preprocessing: unknown
 >>> folder.cleanup()
 
-```"""
+```
+
+`weights` may also be "torchvision" or "timm" for what they publish, "hub:ORG/NAME" for a repository of the hub (extra
+`hub`), Caffe's caffemodel, or, with `allow_pickle=True`, a PyTorch checkpoint, of which no code is run. Names of timm,
+Caffe and mmcv and the prefixes of wrappers are recognised. Mean, deviation, size and order of channels travel with the
+weights: `report.preprocessing(picture)` gives the network's input.
+"""
 _LEGEND = """\
 ## All of them
 

@@ -97,6 +97,13 @@ def test_a_table(striate: Command):
     assert answer.out == str(library.inspect("vgg16")).removesuffix("\n") + "\n"
 
 
+def test_a_text_is_built_for_the_size_that_is_given(striate: Command):
+    shown = striate("inspect", "conv 4 3x3 /2, relu, flatten, linear classes", "--input", "3x9x9")
+    assert "4×4×4" in shown.out
+    text = "covn 4 3x3"
+    assert "there is no word covn: did you mean conv" in refused(striate, "inspect", text)
+
+
 def test_views_and_batch(striate: Command, monkeypatch: pytest.MonkeyPatch):
     tree, flat, added = (
         striate("inspect", "lenet5", "--batch", 8, "--view", view).out for view in ("tree", "flat", "operator")

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from striate import models
 from striate.models import LeNet5, Loaded, LoadReport, lenet5
-from striate.models.weights import fit_weights
+from striate.models.loading.plan import fit_weights
+from striate.models.loading.preprocessing import Preprocessing
 
 Save = Callable[..., Path]
 
@@ -101,6 +102,7 @@ def test_missing_unexpected_and_wrongly_sized(network: LeNet5, save: Save):
         "missing: f6.bias",
         "unexpected: f7.weight",
         "wrongly sized: c1.weight: (6, 3, 3, 3) in the file, (6, 3, 5, 5) in the network",
+        "preprocessing: unknown",
     ]
     assert torch.equal(loaded.f6.weight, network.f6.weight)
     assert loaded.c1.weight.shape == (6, 3, 5, 5)
@@ -109,8 +111,8 @@ def test_missing_unexpected_and_wrongly_sized(network: LeNet5, save: Save):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"without": ("c5.weight",)}, "missing: c5.weight$"),
-        ({"c6__weight": torch.ones(1)}, "unexpected: c6.weight$"),
+        ({"without": ("c5.weight",)}, "missing: c5.weight\n"),
+        ({"c6__weight": torch.ones(1)}, "unexpected: c6.weight\n"),
         # Nothing but the classes may differ for the classifier to begin anew.
         ({"output__weight": torch.ones(5, 80)}, r"wrongly sized: output.weight: \(5, 80\) in the file, \(10, 84\)"),
         ({"c1__weight": torch.ones(7, 2, 5, 5)}, r"wrongly sized: c1.weight: \(7, 2, 5, 5\) in the file"),
@@ -126,6 +128,7 @@ def test_long_lists_are_cut():
     assert str(LoadReport(file="file", loaded=("bias",), missing=missing)).splitlines() == [
         "file: 1 tensor loaded",
         f"missing: {', '.join(missing[:8])} and 3 more",
+        "preprocessing: unknown",
     ]
 
 
@@ -143,13 +146,21 @@ def test_counters_of_batches_may_be_missing():
     assert fit_weights(network, given, "file").complete
 
 
-def test_no_safetensors_file(tmp_path: Path):
+def test_a_checkpoint_is_read_on_request(network: LeNet5, tmp_path: Path):
     file = tmp_path / "weights.pth"
-    torch.save(lenet5().state_dict(), file)
-    with pytest.raises(ValueError, match=r"weights.pth is not a safetensors file: "):
-        models.load("lenet5", file)
+    torch.save({"model": network.state_dict(), "epoch": 3}, file)
+    with pytest.raises(ValueError, match=r"weights.pth: it is a PyTorch checkpoint, .* allow_pickle=True reads"):
+        models.load("lenet5", file, in_channels=3)
+    loaded, report = models.load("lenet5", file, in_channels=3, allow_pickle=True)
+    assert report.complete
+    pictures = torch.randn(2, 3, 28, 28)
+    assert torch.equal(loaded(pictures), network(pictures))
+
+
+def test_neither(tmp_path: Path):
+    file = tmp_path / "weights.safetensors"
     file.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"weights.pth is not a safetensors file: "):
+    with pytest.raises(ValueError, match=r"weights.safetensors: 0 bytes are no safetensors file"):
         models.load("lenet5", file)
 
 
@@ -157,7 +168,56 @@ def test_no_safetensors_file(tmp_path: Path):
 def test_truncated_file(save: Save, kept: int):
     file = save()
     file.write_bytes(file.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"weights.safetensors is not a safetensors file: "):
+    with pytest.raises(ValueError, match=r"weights.safetensors: .*(truncated|no safetensors file)"):
+        models.load("lenet5", file, in_channels=3)
+
+
+def test_nothing_is_built_before_the_check(save: Save, monkeypatch: pytest.MonkeyPatch):
+    built: list[models.Network] = []
+
+    def create(name: str, **options: int) -> models.Network:
+        built.append(models.create(name, **options))
+        return built[-1]
+
+    monkeypatch.setattr("striate.models.weights.create", create)
+    file = save(c1__weight=torch.ones(7, 3, 5, 5))
+    with pytest.raises(ValueError, match="wrongly sized: c1.weight"):
+        models.load("lenet5", file, in_channels=3)
+    assert built and {value.device.type for network in built for value in network.parameters()} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "word"), [(torch.int8, "int8"), (torch.bool, "bool"), (torch.complex64, "complex64")]
+)
+def test_wrong_types(save: Save, dtype: torch.dtype, word: str):
+    file = save(f6__bias=torch.zeros(84, dtype=dtype))
+    with pytest.raises(ValueError, match=f"wrongly typed: f6.bias: {word} in the file, float32 in the network"):
+        models.load("lenet5", file, in_channels=3)
+    report = models.load("lenet5", file, in_channels=3, strict=False).report
+    assert report.wrongly_typed == (("f6.bias", word, "float32"),)
+    assert "f6.bias" not in report.loaded and not report.complete
+
+
+def test_preprocessing_travels_in_the_file(network: LeNet5, tmp_path: Path):
+    wished = Preprocessing(mean=(0.25, 0.5, 0.75), std=(1.0, 2.0, 3.0), size=(28, 28), resize=32)
+    file = tmp_path / "weights.safetensors"
+    save_file(network.state_dict(), file, {"library": "striate", "preprocessing": wished.to_json()})
+    found = models.load("lenet5", file, in_channels=3)
+    assert found.preprocessing == wished
+    assert str(found.report).endswith(
+        "preprocessing: RGB of 28x28 from 0 to 1, less 0.25, 0.5, 0.75, divided by 1, 2, 3"
+    )
+    grey = models.load("lenet5", file).preprocessing
+    assert grey is not None and (grey.channels, grey.mean, grey.std) == ("L", (0.5,), (2.0,))
+    assert models.load("lenet5", file, in_channels=4).preprocessing is None
+
+
+def test_preprocessing_that_is_none(network: LeNet5, tmp_path: Path):
+    file = tmp_path / "weights.safetensors"
+    save_file(network.state_dict(), file, {"preprocessing": "halve"})
+    assert models.load("lenet5", file, in_channels=3).preprocessing is None
+    save_file(network.state_dict(), file, {"library": "striate", "preprocessing": '{"mean": 3}'})
+    with pytest.raises(ValueError, match="weights.safetensors: preprocessing must be an object with mean, std"):
         models.load("lenet5", file, in_channels=3)
 
 

@@ -9,6 +9,7 @@ from typer import Argument, Option
 if TYPE_CHECKING:
     from torch import nn
 
+    from striate.models.loading.preprocessing import Preprocessing
     from striate.training import Trained
 
 
@@ -88,7 +89,7 @@ def _network(
     if weights is not None:
         loaded = models.load(target, weights, **options)
         print(loaded.report, file=sys.stderr)
-        return loaded.network, {"preprocessing": getattr(loaded, "preprocessing", None)}
+        return loaded.network, {"preprocessing": loaded.preprocessing}
     model = models.create(target, **options)
     print(f"note: {target} has new, random weights: give --weights, or a run folder", file=sys.stderr)
     return model, {}
@@ -125,13 +126,15 @@ def _options(input: str | None, num_classes: int | None) -> dict[str, Any]:
     return options
 
 
-def _preprocessing(trained: "Trained") -> dict[str, Any]:
-    """What a run does with a picture before its network sees it; mean and std are in units of the range."""
-    return {
-        "mean": list(trained.normalization.mean),
-        "std": list(trained.normalization.std),
-        "size": list(trained.size),
-        "channels": "RGB" if trained.channels == 3 else "grey",
-        "range": [0.0, 1.0],
-        "interpolation": "bilinear",
-    }
+def _preprocessing(trained: "Trained") -> "Preprocessing | None":
+    """What a run does with a picture before its network sees it; None where it is no picture of grey or of colours."""
+    from striate.models.loading.preprocessing import Preprocessing
+
+    if trained.channels not in (1, 3):
+        return None
+    return Preprocessing(
+        mean=trained.normalization.mean,
+        std=trained.normalization.std,
+        size=trained.size,
+        channels="RGB" if trained.channels == 3 else "L",
+    )

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1} | {f"{letter}{i}": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("", "I")}
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int32", "int64", "uint8", "bool")
-# Sizes of tensors in bytes must fit in 64 bits.
-_MOST_NUMBERS = 2**56
 
 
 def inspect(
-    target: Annotated[str, Argument(help="Name of a network, package.module:factory, or a file model.onnx.")],
+    target: Annotated[
+        str, Argument(help="A network's name or its text, package.module:factory, or a file model.onnx.")
+    ],
     input: Annotated[
         list[str] | None,
         Option(help="Size of one sample, as 3x224x224; 35:int64 for whole numbers; once for each input."),
@@ -109,7 +109,7 @@ def _inspected(
     from striate.inspection.targets import load
 
     try:
-        targets = [load(text) for text in texts]
+        targets = [load(text, _options(text, sizes)) for text in texts]
     except ImportError as error:
         raise ValueError(str(error)) from error
     known = next((target.input_sizes for target in targets if target.input_sizes), ())
@@ -125,6 +125,16 @@ def _inspected(
         inspection.name = target.name
         found.append(inspection)
     return found
+
+
+def _options(text: str, sizes: Sequence[tuple[tuple[int, ...], str]]) -> dict[str, Any]:
+    """A text of the notation is built for the size that is given."""
+    from striate.models.notation import is_text
+
+    if not sizes or not is_text(text):
+        return {}
+    (channels, *sides), _ = sizes[0]
+    return {"in_channels": channels, "input_size": tuple(sides)}
 
 
 def _failure(inspection: "Inspection", name: str, partly: bool) -> str:
@@ -152,17 +162,18 @@ def _inputs(
     """
     import torch
 
+    from striate.inspection.tracing.inputs import MOST_NUMBERS, own_dtype
+
     if batch is not None and batch < 1:
         raise ValueError(f"--batch must be at least 1, got {batch}")
     wished = [((batch or 1, *size), word) for size, word in sizes]
     wished = wished or [((batch or size[0], *size[1:]) if size else size, "") for size in usual]
     if not wished:
         raise ValueError(f"--input is missing: the size of one sample that {target.name} takes, as --input 3x224x224")
-    floating = (parameter.dtype for parameter in target.model.parameters() if parameter.is_floating_point())
-    like = next(floating, torch.get_default_dtype())
+    like = own_dtype(target.model)
     tensors = []
     for place, (size, word) in enumerate(wished):
-        if math.prod(size) > _MOST_NUMBERS:
+        if math.prod(size) > MOST_NUMBERS:
             raise ValueError(f"an input of {'x'.join(map(str, size))} is too large")
         own = target.dtypes[place] if place < len(target.dtypes) else like
         tensors.append(torch.empty(size, dtype=getattr(torch, word) if word else own, device="meta"))

@@ -20,6 +20,7 @@ from torch.utils._device import _device_constructors
 from typing_extensions import override
 
 from striate import models
+from striate.models import notation
 
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _WEIGHTS = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npz", ".h5", ".keras", ".safetensors", ".tflite"})
@@ -117,8 +118,8 @@ class _WithoutNumbers(TorchFunctionMode):
 
 
 def _network(text: str, options: Mapping[str, Any]) -> Target | None:
-    """A network of ours; near matches where the word could be the name of one."""
-    if not re.fullmatch(r"[\w -]+", text):
+    """A network of ours, by its name or written in the notation; near matches where the word could be a name."""
+    if not notation.is_text(text) and not re.fullmatch(r"[\w -]+", text):
         return None
     models.builder_of(text)
     with without_numbers():

@@ -9,6 +9,8 @@ from striate.models.googlenet import GoogLeNet, GoogLeNetConfig, googlenet
 from striate.models.inception_v3 import InceptionV3, InceptionV3Config, inception_v3
 from striate.models.jarrett import JarrettNet, JarrettNetConfig, jarrett
 from striate.models.lenet import LeNet5, LeNet5Config, lenet5
+from striate.models.loading.preprocessing import Preprocessing
+from striate.models.loading.report import LoadReport
 from striate.models.locally_connected import DeepFace, DeepFaceConfig, deepface
 from striate.models.mlp import MLP, MLPConfig, mlp
 from striate.models.mobilenet_v1 import MobileNetV1, MobileNetV1Config, mobilenet_v1
@@ -31,7 +33,7 @@ from striate.models.summary import Summary, summaries
 from striate.models.unet import UNet, UNetConfig, unet
 from striate.models.vgg import VGG, VGGConfig, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 from striate.models.video_resnet import VideoResNet, VideoResNetConfig, r2plus1d_18, r3d_18
-from striate.models.weights import Loaded, LoadReport, load
+from striate.models.weights import Loaded, load
 from striate.models.zfnet import ZFNet, ZFNetConfig, zfnet
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "MobileNetV2Config",
     "Network",
     "Outputs",
+    "Preprocessing",
     "ResNet",
     "ResNet1d",
     "ResNet1dConfig",

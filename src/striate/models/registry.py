@@ -21,6 +21,7 @@ from striate.models.mlp import mlp
 from striate.models.mobilenet_v1 import mobilenet_v1
 from striate.models.mobilenet_v2 import mobilenet_v2
 from striate.models.network import Config, Network
+from striate.models.notation import Written, builder_for, is_text, notation
 from striate.models.resnet import resnet18, resnet18_deform, resnet34, resnet50, resnet50_deform, resnet101, resnet152
 from striate.models.resnet1d import resnet1d18
 from striate.models.unet import unet
@@ -103,10 +104,10 @@ def config_of(name: str) -> Config:
 
 
 def create(name: str, **options: Any) -> Network:
-    """Build a network by its name.
+    """Build a network by its name, or from a text of the notation.
 
     Args:
-        name: the network's name.
+        name: the network's name, or a text as "conv 6 5x5, relu, flatten, linear classes".
         options: fields of the network's config, such as `num_classes`.
 
     Returns:
@@ -114,7 +115,7 @@ def create(name: str, **options: Any) -> Network:
 
     Raises:
         TypeError: if the network has no such option.
-        ValueError: if there is no such network; near matches are named.
+        ValueError: if there is no such network; near matches are named, and the place in a text is shown.
 
     Source:
         Each network names its paper.
@@ -122,6 +123,8 @@ def create(name: str, **options: Any) -> Network:
     Example:
         >>> create("lenet5", num_classes=3).config.num_classes
         3
+        >>> create("conv 6 5x5, relu, flatten, linear classes", num_classes=3).config.input_size
+        (28, 28)
     """
     build = builder_of(name)
     known = [field.name for field in fields(build.config)]
@@ -145,6 +148,8 @@ def name_of(model: nn.Module) -> str | None:
         >>> name_of(create("lenet5")), name_of(nn.Linear(1, 1))
         ('lenet5', None)
     """
+    if type(model) is Written:
+        return str(notation.__name__)
     own = [build for build in _BUILDERS if type(model) is build.network]
     options: Any = getattr(model, "config", None)
     for build in own:
@@ -206,6 +211,10 @@ def builder_of(name: str) -> Any:
         >>> builder_of("lenet5").network.TAKES
         'pictures'
     """
+    if name == notation.__name__:
+        return notation
+    if is_text(name):
+        return builder_for(name)
     if name not in _BY_NAME:
         plain = {_plain(known): known for known in names()}
         near = [plain[match] for match in difflib.get_close_matches(_plain(name), plain, n=3)]

@@ -1,67 +1,23 @@
 """Weights of others in our networks: what was loaded, and what was changed to fit."""
 
+import dataclasses
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
+from striate.models.files import open_weights
+from striate.models.loading.own import written_options, written_preprocessing
+from striate.models.loading.plan import plan
+from striate.models.loading.preprocessing import Preprocessing
+from striate.models.loading.published import find
+from striate.models.loading.report import LoadReport
 from striate.models.network import Network
-from striate.models.registry import create
+from striate.models.registry import builder_of, create
 
-# A counter of batches, which older files lack and nothing depends on but a momentum of None.
-_COUNTER = "num_batches_tracked"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadReport:
-    """What became of the tensors of a file.
-
-    Args:
-        file: the file.
-        loaded: names of the tensors that the network has now.
-        changed: what was changed to fit, a sentence each.
-        missing: names of the network that the file lacks.
-        unexpected: names of the file that the network lacks.
-        wrongly_sized: name, sizes in the file and sizes in the network.
-
-    Example:
-        >>> report = LoadReport(file="weights.safetensors", loaded=("fc.weight",), missing=("fc.bias",))
-        >>> print(report)
-        weights.safetensors: 1 tensor loaded
-        missing: fc.bias
-    """
-
-    file: str
-    loaded: tuple[str, ...]
-    changed: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    unexpected: tuple[str, ...] = ()
-    wrongly_sized: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """Whether every tensor of the file and of the network has found its place, or was changed to fit."""
-        return not (self.missing or self.unexpected or self.wrongly_sized)
-
-    def __str__(self) -> str:
-        """The report in a few lines."""
-        sized = (f"{name}: {theirs} in the file, {ours} in the network" for name, theirs, ours in self.wrongly_sized)
-        lines = [f"{self.file}: {len(self.loaded)} tensor{'s' if len(self.loaded) != 1 else ''} loaded"]
-        lines += [f"changed: {change}" for change in self.changed]
-        for word, names in (
-            ("missing", self.missing),
-            ("unexpected", self.unexpected),
-            ("wrongly sized", tuple(sized)),
-        ):
-            if names:
-                more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-                lines.append(f"{word}: {', '.join(names[:8])}{more}")
-        return "\n".join(lines)
+# The options for the auxiliary heads, which published files have or have not.
+_HEADS = ("aux_logits", "aux_loss")
 
 
 class Loaded(NamedTuple):
@@ -79,11 +35,21 @@ class Loaded(NamedTuple):
     network: Network
     report: LoadReport
 
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What pictures the weights want; None if nothing tells."""
+        return self.report.preprocessing
 
-def load(name: str, weights: str | os.PathLike[str], *, strict: bool = True, **options: Any) -> Loaded:
-    """Build a network by its name, with weights from a file.
+
+def load(
+    name: str, weights: str | os.PathLike[str], *, strict: bool = True, allow_pickle: bool = False, **options: Any
+) -> Loaded:
+    """Build a network by its name, with weights from a file or from where they are published.
 
     Networks that torchvision has, have torchvision's names of tensors, so that a file of its state dict loads as it is.
+    So do timm's, Caffe's VGG and AlexNet, and the deformable ResNets of mmcv's family, whose names are recognised, and
+    what wrappers have put before any names (`module.`, `_orig_mod.`, `model.` and others) is taken off. Names, sizes
+    and types are checked before a tensor is read.
 
     Where `in_channels` is not what the file was trained with, the first layer is changed: its filters are added up over
     the file's channels and shared out evenly among the new ones, so that a grey picture gives what it gave in as many
@@ -91,18 +57,28 @@ def load(name: str, weights: str | os.PathLike[str], *, strict: bool = True, **o
 
     Args:
         name: the network's name.
-        weights: a safetensors file.
+        weights: a file: safetensors, Caffe's caffemodel, or PyTorch's checkpoint if `allow_pickle`; "torchvision" or
+            "timm" for the weights that they publish for the network; "hub:ORG/NAME" for a repository of the hub, with
+            "@REVISION" if wished.
         strict: whether to refuse a file that does not fit.
-        options: fields of the network's config, such as `num_classes`.
+        allow_pickle: whether to read PyTorch's checkpoints, of which tensors and nothing else are taken. That of
+            torchvision is asked for by its name, and checked against the hash that it was published with.
+        options: fields of the network's config, such as `num_classes`. Those that are not given are the ones that a
+            file of ours (`striate.export.to_safetensors`) was written with, or that published weights want:
+            `transform_input`, and whether there are auxiliary heads.
 
     Returns:
-        The network, in evaluation mode, and the report.
+        The network, in evaluation mode, and the report, with what pictures the weights want, if that is known.
 
     Raises:
-        ValueError: if there is no such network, the file holds no tensors, or, if `strict`, it lacks tensors, has
-            others or has them of other sizes; the error is the report.
+        ValueError: if there is no such network, nothing is published for it, the file is none of these, is damaged or
+            hostile, or, if `strict`, it lacks tensors, has others or has them of other sizes or types; the error is the
+            report.
         TypeError: if the network has no such option.
-        OSError: if the file cannot be read.
+        FileNotFoundError: if there is no such file.
+        ConnectionError: if what is published cannot be fetched.
+        OSError: if a file cannot be read.
+        ImportError: if the extra `hub` is needed, and not installed.
 
     Source:
         Summing the filters of the first layer over the channels: Wightman, "PyTorch Image Models", 2019.
@@ -116,76 +92,37 @@ def load(name: str, weights: str | os.PathLike[str], *, strict: bool = True, **o
         >>> report.changed
         ('output begins anew: 10 classes in the file, 3 wanted',)
     """
-    network = create(name, **options)
-    file = Path(weights)
-    report = fit_weights(network, _read(file), str(file))
-    if strict and not report.complete:
-        raise ValueError(f"{name} cannot take these weights:\n{report}")
-    return Loaded(network.eval(), report)
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file.
-
-    Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if it is no safetensors file.
-    """
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{file} is not a safetensors file: {error}") from error
-
-
-def fit_weights(network: Network, tensors: Mapping[str, Tensor], file: str) -> LoadReport:
-    """Put tensors in a network's places, with its first layer and its classifier changed to fit.
-
-    Args:
-        network: whose tensors are overwritten, those that fit.
-        tensors: by name.
-        file: where they are from, for the report.
-
-    Returns:
-        What was loaded.
-    """
-    given, changed, anew = dict(tensors), [], set[str]()
-    wished = network.state_dict()
-    for name in network.LAST:
-        theirs, ours = given.get(f"{name}.weight"), wished.get(f"{name}.weight")
-        if theirs is not None and ours is not None and len(theirs) != len(ours) and theirs.shape[1:] == ours.shape[1:]:
-            changed.append(f"{name} begins anew: {len(theirs)} classes in the file, {len(ours)} wanted")
-            anew |= {f"{name}.weight", f"{name}.bias"}
-    first = f"{network.FIRST}.weight"
-    theirs, ours = given.get(first), wished.get(first)
-    if theirs is not None and ours is not None and _other_channels(theirs, ours):
-        given[first] = (theirs.sum(1, keepdim=True) / ours.shape[1]).expand_as(ours)
-        changed.append(
-            f"{network.FIRST} has its filters summed over {theirs.shape[1]} channels and shared out among "
-            f"{ours.shape[1]}"
+    _on_meta(name, options)
+    found = find(name, weights, allow_pickle)
+    if found.file.is_dir():
+        raise FileNotFoundError(f"there is no file {found.file}")
+    with open_weights(found.file, allow_pickle=found.allow_pickle) as opened:
+        if found.published:
+            options = {**found.options, **_heads(name, opened.entries), **options}
+        options = {**written_options(name, opened), **options}
+        planned = plan(
+            _on_meta(name, options),
+            opened.entries,
+            str(found.file),
+            caffe=opened.metadata.get("layers", {}) if opened.kind == "caffemodel" else None,
+            preprocessing=written_preprocessing(opened) or found.preprocessing,
         )
-    names = [name for name in given if name not in anew]
-    fitting = [name for name in names if name in wished and given[name].shape == wished[name].shape]
-    with torch.no_grad():
-        for name in fitting:
-            wished[name].copy_(given[name])
-    return LoadReport(
-        file=file,
-        loaded=tuple(fitting),
-        changed=tuple(changed),
-        missing=tuple(n for n in wished if n not in given and n not in anew and not n.endswith(_COUNTER)),
-        unexpected=tuple(name for name in names if name not in wished),
-        wrongly_sized=tuple(
-            (name, tuple(given[name].shape), tuple(wished[name].shape))
-            for name in names
-            if name in wished and name not in fitting
-        ),
-    )
+        if strict and not planned.report.complete:
+            raise ValueError(f"{name} cannot take these weights:\n{planned.report}")
+        network = create(name, **options)
+        planned.fill(network, opened.read)
+    return Loaded(network.eval(), planned.report)
 
 
-def _other_channels(theirs: Tensor, ours: Tensor) -> bool:
-    """Whether two weights of a convolution differ in their input channels alone."""
-    sizes = [(*weight.shape[:1], *weight.shape[2:]) for weight in (theirs, ours)]
-    return theirs.ndim > 2 and theirs.shape[1] != ours.shape[1] and sizes[0] == sizes[1]
+def _on_meta(name: str, options: Mapping[str, Any]) -> Network:
+    """The network without numbers."""
+    with torch.device("meta"):
+        return create(name, **options)
+
+
+def _heads(name: str, entries: Iterable[str]) -> dict[str, bool]:
+    """The option for auxiliary heads, if the network has one: whether they are in the file."""
+    build = builder_of(name)
+    heads = {last.partition(".")[0] for last in build.network.LAST[1:]}
+    there = any(entry.partition(".")[0] in heads for entry in entries)
+    return {field.name: there for field in dataclasses.fields(build.config) if field.name in _HEADS}

@@ -13,6 +13,7 @@ from torch import nn
 from striate import data as sources
 from striate import models
 from striate.data import Dataset
+from striate.models import notation
 from striate.training.config import Config
 
 
@@ -87,7 +88,8 @@ def plan(
     """Load the data and build the network, but train nothing and write nothing.
 
     Args:
-        model: a name in `striate.models`, or any module that takes `(N, C, H, W)` and returns `(N, classes)`.
+        model: a name in `striate.models`, a text of the notation, or any module that takes `(N, C, H, W)` and returns
+            `(N, classes)`.
         data: a source that `striate.data.load` takes, or loaded data.
         config: the settings.
         size: height and width to which pictures are resampled; the network's own if None.
@@ -184,6 +186,10 @@ def _check_classifies(name: str) -> None:
 
 def _own_size(model: str | nn.Module) -> tuple[int, int] | None:
     """The picture size that a network of `striate.models` takes; None for a network of the user's own."""
+    if isinstance(model, str) and notation.is_text(model):
+        # Other channels and classes may come, and it is built for them: not for what it would have without any.
+        height, width = notation.stated_size(model)
+        return height, width
     config: Any = models.config_of(model) if isinstance(model, str) else None
     if isinstance(model, nn.Module) and models.name_of(model):
         config = model.config

@@ -1,0 +1,1 @@
+"""From a file of weights to a network: whose names they are, what goes where, and what pictures they want."""

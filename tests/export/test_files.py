@@ -1,0 +1,51 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from striate.export.files import check_place, placed
+
+
+def test_a_file_is_put_in_place_at_the_end(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    with placed(file, overwrite=False) as temporary:
+        assert temporary.parent == tmp_path and temporary != file
+        temporary.write_text("new")
+        temporary.chmod(0o600)
+        assert not file.exists()
+    assert file.read_text() == "new"
+    (tmp_path / "b.txt").touch()
+    assert file.stat().st_mode == (tmp_path / "b.txt").stat().st_mode
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+def test_nothing_is_left_if_anything_goes_wrong(old: str | None, tmp_path: Path):
+    file = tmp_path / "a.txt"
+    if old is not None:
+        file.write_text(old)
+    with pytest.raises(KeyboardInterrupt), placed(file, overwrite=True) as temporary:
+        temporary.write_text("new")
+        raise KeyboardInterrupt
+    assert [other.read_text() for other in tmp_path.iterdir()] == ([] if old is None else [old])
+
+
+def test_a_file_that_someone_else_has_made_meanwhile_stays(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    with pytest.raises(FileExistsError), placed(file, overwrite=False) as temporary:
+        temporary.write_text("new")
+        file.write_text("theirs")
+    assert file.read_text() == "theirs" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_places(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    check_place(file, overwrite=False)
+    file.touch()
+    check_place(file, overwrite=True)
+    with pytest.raises(FileExistsError, match=r"a\.txt is there already: name another file, or ask to overwrite it"):
+        check_place(file, overwrite=False)
+    with pytest.raises(IsADirectoryError, match="is a folder: name a file"):
+        check_place(tmp_path, overwrite=True)
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write b\.txt to"):
+        check_place(tmp_path / "nowhere" / "b.txt", overwrite=True)
