@@ -101,7 +101,7 @@ def test_a_text_is_built_for_the_size_that_is_given(striate: Command):
     shown = striate("inspect", "conv 4 3x3 /2, relu, flatten, linear classes", "--input", "3x9x9")
     assert "4×4×4" in shown.out
     text = "covn 4 3x3"
-    assert "there is no word covn: did you mean conv" in refused(striate, text)
+    assert "there is no word covn: did you mean conv" in striate("inspect", text).err
 
 
 def test_views_and_batch(striate: Command, monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST = 2**31 - 1
+_LARGEST, _NEVER = 2**31 - 1, -1
 # The highest that glibc sets by itself, and its default.
 _USUAL_MMAP, _USUAL_TRIM = 32 * 2**20, 128 * 2**10
 
@@ -47,7 +47,7 @@ def set_kept(kept: bool) -> None:
     if libc is not None:
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST if kept else _USUAL_MMAP)
         if kept:
-            libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST)
+            libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
 @functools.cache

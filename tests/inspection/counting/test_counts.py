@@ -31,6 +31,12 @@ class Attention(nn.MultiheadAttention):
         return output
 
 
+def from_the_left(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """A product of three matrices in the order that opt_einsum, where it is installed, would change."""
+    with torch.backends.opt_einsum.flags(enabled=False):
+        return torch.einsum("ab,bc,cd->ad", a, b, c)
+
+
 PRODUCTS: list[Any] = [
     pytest.param(function, inputs, id=name)
     for name, function, inputs in [
@@ -55,7 +61,7 @@ PRODUCTS: list[Any] = [
         ("mv", torch.matmul, [ones(2, 7), ones(7)]),
         ("addmv", lambda a, b: torch.addmv(torch.zeros(2), a, b), [ones(2, 7), ones(7)]),
         ("einsum", lambda a, b: torch.einsum("nhld,nhsd->nhls", a, b), [ones(2, 3, 4, 5), ones(2, 3, 6, 5)]),
-        ("three operands", lambda a, b, c: torch.einsum("ab,bc,cd->ad", a, b, c), [ones(2, 1), ones(1, 4), ones(4, 1)]),
+        ("three operands", from_the_left, [ones(2, 1), ones(1, 4), ones(4, 1)]),
         ("striate conv2d", striate.conv2d, [ones(2, 3, 9, 8), ones(4, 3, 3, 2)]),
         ("conv4d", striate.conv4d, [ones(1, 2, 4, 4, 4, 4), ones(3, 2, 2, 3, 2, 3)]),
         ("by name", lambda x, w: striate.conv1d(input=x, weight=w), [ones(2, 3, 9), ones(4, 3, 3)]),
