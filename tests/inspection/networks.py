@@ -59,5 +59,17 @@ def hostile() -> nn.Sequential:
 def altered(model: nn.Module, size: tuple[int, ...], **changes: Any) -> Any:
     """An inspection with something else in it."""
     found: Inspection = inspect(model, size)
-    names = ("name", "input_sizes", "totals", "layers", "tree", "findings", "usage", "trace", "failure", "fields", "layer")
+    names = (
+        "name",
+        "input_sizes",
+        "totals",
+        "layers",
+        "tree",
+        "findings",
+        "usage",
+        "trace",
+        "failure",
+        "fields",
+        "layer",
+    )
     return SimpleNamespace(**{name: getattr(found, name) for name in names} | changes)

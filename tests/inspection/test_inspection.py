@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import striate
 from striate.inspection import Inspection, InspectionError, inspect, register_rule
+from striate.nn import ConvTranspose2d, LocalConvTranspose2d
 
 
 class TwoInputs(nn.Module):
@@ -239,8 +240,9 @@ class TestErrors:
             ((1, 3, 0, 8), ValueError, "input_size must hold whole numbers above 0"),
             ((1, 3, 8.0, 8), ValueError, "input_size must hold whole numbers above 0"),
             ((), TypeError, "input_size must be a sequence"),
+            ((1, 3, 2**40, 2**40), ValueError, "an input of 1x3x1099511627776x1099511627776 is too large"),
         ],
-        ids=["none", "one", "text", "zero", "float", "empty"],
+        ids=["none", "one", "text", "zero", "float", "empty", "large"],
     )
     def test_sizes(self, size: Any, error: type[Exception], words: str) -> None:
         with pytest.raises(error, match=words):
@@ -272,5 +274,43 @@ class TestErrors:
             inspect(nn.LazyConv2d(4, 3), (1, 3, 8, 8))
 
 
+def test_a_network_of_complex_numbers() -> None:
+    inspection = inspect(nn.Linear(3, 2, dtype=torch.complex64), (1, 3))
+    assert inspection.trace.inputs[0].dtype == torch.complex64
+
+
+def test_what_was_compiled_is_read_as_it_was() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    assert inspect(torch.compile(model), (1, 3)).to_dict() == inspect(model, (1, 3)).to_dict()  # type: ignore[arg-type]
+
+
+def test_anomalies_are_not_looked_for() -> None:
+    with torch.autograd.set_detect_anomaly(True):
+        assert inspect(nn.Linear(3, 2), (1, 3)).usage.peak_training_bytes.state == "complete"
+
+
+class Profiled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.profiler.record_function("part"):
+            return x + 1
+
+
+def test_marks_for_the_profiler_cost_nothing() -> None:
+    inspection = inspect(Profiled(), (1, 3))
+    assert inspection.totals.macs.state == "complete" and inspection.findings == ()
+
+
 def test_striate_inspect_is_this_function() -> None:
     assert striate.inspect is inspect
+
+
+def test_windows_of_transposed_layers() -> None:
+    local = LocalConvTranspose2d(4, 4, 3, (19, 19), stride=2)
+    layers = [nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1, groups=2), ConvTranspose2d(4, 4, 3), local]
+    inspection = inspect(nn.Sequential(*layers), (1, 4, 9, 9))
+    assert [layer.window for layer in inspection.layers] == [
+        "3×3, stride 2, padding 1, groups 2",
+        "3×3",
+        "3×3, stride 2",
+    ]
+    assert [layer.unread for layer in inspection.layers] == [(), (), ()]

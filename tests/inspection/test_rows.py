@@ -1,5 +1,7 @@
 """The layers of a run: one a call, and what forwards compute by themselves."""
 
+import sys
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -108,3 +110,37 @@ def test_a_layer_of_pytorch_is_one_row(model: nn.Module) -> None:
     found = read(Wraps(), 2, 5, 8)
     assert [(row.name, row.leaf) for row in found] == [("", False), ("layer", True)]
     assert sorted(found[1].parameters) == sorted(f"layer.{name}" for name, _ in model.named_parameters())
+
+
+class Holds(nn.Module):
+    """A layer with a buffer in a module without parameters, which its forward reads by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.statistics = nn.BatchNorm1d(3, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        running: Tensor = self.statistics.running_mean  # type: ignore[assignment]
+        return x - running
+
+
+def test_buffers_of_modules_without_parameters() -> None:
+    found = rows(trace(Holds(), [torch.empty(2, 3)]))
+    assert [row.parameters for row in found] == [[], []]
+
+
+def test_a_long_network_is_read_in_linear_time() -> None:
+    with torch.device("meta"):
+        model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(1000)))
+    found = trace(model, [torch.empty(1, 2)])
+    asked = sys.getprofile(), [0]
+
+    def count(frame: object, event: str, argument: object) -> None:
+        asked[1][0] += 1
+
+    sys.setprofile(count)
+    try:
+        rows(found)
+    finally:
+        sys.setprofile(asked[0])
+    assert asked[1][0] < 200 * 1000

@@ -180,7 +180,7 @@ def test_a_function_that_cannot_be_had(home: Path, text: str, words: str):
         ("", "there is no network '': expected a name that `striate models` lists"),
         ("a/b", "expected a name that `striate models` lists, package.module:factory or a file model.onnx"),
         ("own_nets:", "expected a name"),
-        ("os.system('ls'):x", "expected a name"),
+        ("os.system('ls'):x", "'.' cannot stand here"),
     ],
 )
 def test_what_is_no_target(home: Path, text: str, words: str):

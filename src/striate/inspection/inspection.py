@@ -21,6 +21,7 @@ from striate.inspection.rows import Row, rows
 from striate.inspection.tracing.inputs import inputs_of, own_size
 from striate.inspection.tracing.quiet import uncollected
 from striate.inspection.tracing.real import run_for_real
+from striate.inspection.tracing.shadow import uncompiled
 from striate.inspection.tracing.trace import Trace, trace
 
 SCHEMA = 1
@@ -370,6 +371,7 @@ def inspect(
         target = load(model)
         name, model, default, dtypes = target.name, target.model, target.input_size, target.dtypes
     elif isinstance(model, nn.Module):
+        model = uncompiled(model)
         name, default, dtypes = type(model).__name__, own_size(model), ()
     else:
         raise TypeError(f"model must be a module or the name of one, got {type(model).__name__}")

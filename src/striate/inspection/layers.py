@@ -12,7 +12,7 @@ from striate.inspection.receptive.fields import Fields
 from striate.inspection.report import Kept, Layer, Part, UnreadInputs
 from striate.inspection.rows import Row
 from striate.inspection.tracing.placed import placed
-from striate.inspection.tracing.trace import Operation, Trace, Value
+from striate.inspection.tracing.trace import Operation, Trace
 from striate.inspection.views.quantities import product
 
 
@@ -208,28 +208,13 @@ class _Layers:
 def _words(operation: Operation, ndim: int | None) -> str:
     """A window as people write it: "3×3, stride 2, padding 1, groups 4"; `ndim` is of the layer's input."""
     found = placed(operation)
-    if found is not None:
-        # PyTorch pools a series as a picture of one row.
-        added = 0 if ndim is None else max(0, len(found.input.shape) - ndim)
-        words = _settings(found.windows[added:] or found.windows)
-        groups = _groups(operation)
-        return f"{words}, groups {groups}" if groups > 1 else words
-    if operation.name == "aten.convolution" and operation.args[6]:
-        weight: Value = operation.args[1]
-        axes = len(weight.shape) - 2
-        along = [
-            Window(kernel, stride, padding, dilation)
-            for kernel, stride, padding, dilation in zip(
-                weight.shape[2:], *(_each(operation.args[place], axes) for place in (3, 4, 5)), strict=True
-            )
-        ]
-        words = _settings(along)
-        return f"{words}, groups {operation.args[8]}" if operation.args[8] > 1 else words
-    return ""
-
-
-def _each(setting: Sequence[int], axes: int) -> Sequence[int]:
-    return [setting[0]] * axes if len(setting) == 1 else setting
+    if found is None:
+        return ""
+    # PyTorch pools a series as a picture of one row.
+    added = 0 if ndim is None else max(0, len(found.input.shape) - ndim)
+    words = _settings(found.windows[added:] or found.windows)
+    groups = _groups(operation)
+    return f"{words}, groups {groups}" if groups > 1 else words
 
 
 def _groups(operation: Operation) -> int:

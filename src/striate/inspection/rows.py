@@ -113,9 +113,8 @@ class _Rows:
         self._claim(row, self._owned.get(call.name, []))
         if row.leaf:
             # Parts that a layer reads and does not call, as the output projection of an attention.
-            for owner, owned in self._owned.items():
-                if owner.startswith(f"{call.name}." if call.name else ""):
-                    self._claim(row, owned)
+            for owner, _ in call.module.named_modules(prefix=call.name, remove_duplicate=False):
+                self._claim(row, self._owned.get(owner, []))
 
     def _add_inside(self, place: int, children: list[int], row: Row, at: int) -> None:
         """Calls and operations in the order in which they ran."""
@@ -170,7 +169,11 @@ class _Rows:
         for name in names:
             value = self._trace.parameters.get(name)
             # Of a module that stands in two places, the second has no values of its own.
-            if value is not None and id(value) not in self._claimed and name in self._owned[name.rpartition(".")[0]]:
+            if (
+                value is not None
+                and id(value) not in self._claimed
+                and name in self._owned.get(name.rpartition(".")[0], ())
+            ):
                 self._claimed.add(id(value))
                 row.parameters.append(name)
 

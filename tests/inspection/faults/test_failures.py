@@ -423,3 +423,30 @@ def test_functions_that_need_a_larger_picture(function: Callable[[Tensor], Tenso
     assert found.text.startswith("the network (Head) gets (")
     assert found.fixes == ("give an input of at least (1, 1, 9, 9)",)
     assert runs(Head(function), (1, 1, 9, 9))
+
+
+def test_a_batch_and_channels_with_an_axis_too_few() -> None:
+    found = explain(trace(nn.Conv2d(3, 4, 3), [torch.empty(1, 3, 9)]), nn.Conv2d(3, 4, 3))
+    assert found.text == "the network (Conv2d) expects (N, C, H, W), or that without N; the input is (1, 3, 9)"
+    assert found.fixes[0] == "give input_size=(1, 3, 9, 9)"
+
+
+@torch.library.custom_op("striate_tests::unsized", mutates_args=())
+def unsized(x: Tensor) -> Tensor:
+    return x.clone()
+
+
+def test_an_operator_that_does_not_say_its_sizes() -> None:
+    model = Function(unsized)
+    found = explain(trace(model, [torch.empty(1, 3, 9, 9)]), model)
+    assert "calls striate_tests::unsized, which does not say what sizes it gives" in found.text
+    assert "torch.library.register_fake('striate_tests::unsized')" in found.fixes[0]
+    assert found.details["needs_numbers"]
+    assert striate.inspect(model, (1, 3, 9, 9), run=True).totals.macs.state == "lower bound"
+
+
+def test_hooks_that_did_not_run_are_named_where_they_may_matter() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(8, 1, 1))
+    model[0].register_forward_hook(lambda module, given, output: torch.cat([output, output], 1))
+    found = explain(trace(model, [torch.empty(1, 3, 9, 9)]), model)
+    assert found.fixes[-1] == "if hooks change what layers give, do that in a forward: those of `0` did not run"

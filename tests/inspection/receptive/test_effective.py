@@ -92,3 +92,11 @@ def test_refuses():
     nn.init.zeros_(model[0].weight)
     with pytest.raises(ValueError, match="no input moves unit"):
         effective_receptive_field(model, "0", inputs)
+
+
+def test_a_network_whose_weights_are_worked_out_is_left_alone() -> None:
+    model = nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(1, 1, 3)))
+    model(torch.ones(1, 1, 5, 5))
+    before = model[0].weight_u.clone()
+    field = effective_receptive_field(model, "0", torch.randn(1, 1, 5, 5))
+    assert field.box.shape == (3, 3) and torch.equal(model[0].weight_u, before)

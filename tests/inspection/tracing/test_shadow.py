@@ -114,3 +114,39 @@ def test_torchscript_is_refused() -> None:
     model = nn.Sequential(torch.jit.script(nn.Linear(2, 3)))
     with pytest.raises(TypeError, match="0 is compiled to TorchScript: inspect the module it was made from"):
         shadow(model)
+
+
+def test_with_numbers_weights_are_copied_and_share_memory_as_they_did() -> None:
+    model = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 4)), nn.Linear(4, 4))
+    model[1].bias = model[0].bias
+    model(torch.ones(1, 4))
+    found = Shadow(model, None, lambda *_: None, lambda *_: None).model
+    assert found.state_dict().keys() == model.state_dict().keys()
+    for name, value in found.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+        assert stretch(value) != stretch(model.state_dict()[name])
+    assert found.get_parameter("0.bias") is found.get_parameter("1.bias")
+    assert isinstance(found.get_parameter("0.bias"), nn.Parameter)
+    assert not isinstance(found.get_submodule("0").weight, FakeTensor)
+
+
+def test_what_was_compiled_stands_as_it_was() -> None:
+    inner = nn.Linear(2, 2)
+    inner.compile()
+    model = nn.Sequential(torch.compile(nn.Linear(2, 2)), inner)
+    found = shadow(model)
+    assert list(found.parameters) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert [type(module) for module in found.model] == [nn.Linear, nn.Linear]
+    assert found.model.get_submodule("1")._compiled_call_impl is None
+
+
+def test_other_tensors_are_named() -> None:
+    assert list(shadow(Holding()).constants) == ["several.list.1", "several.ordered.a"]
+
+
+def test_hooks_of_the_backward_pass_do_not_run() -> None:
+    model = nn.Linear(2, 2)
+    model.register_full_backward_hook(lambda *_: None)
+    model.register_full_backward_pre_hook(lambda *_: None)
+    found = shadow(model).model
+    assert not found._backward_hooks and not found._backward_pre_hooks and len(model._backward_hooks) == 1

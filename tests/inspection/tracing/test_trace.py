@@ -1,5 +1,10 @@
+import gc
+import logging
 import random
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -222,3 +227,110 @@ def test_channels_last_stays_channels_last() -> None:
     input = picture().to(memory_format=torch.channels_last)
     found = trace(small(), [input])
     assert found.given[0].stride() == input.stride()
+
+
+OUTSIDE = nn.Linear(2, 2)
+
+
+class ReadsOutside(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return OUTSIDE(x).sum()
+
+
+def test_weights_outside_of_the_network_keep_their_gradients() -> None:
+    OUTSIDE(torch.ones(1, 2)).sum().backward()
+    before = OUTSIDE.weight.grad
+    assert trace(ReadsOutside(), [torch.empty(3, 2)], run="training").failure is None
+    assert OUTSIDE.weight.grad is before and OUTSIDE.bias.grad is not None
+    assert type(OUTSIDE.bias.grad) is Tensor
+
+
+class Slope(nn.Module):
+    """A network that asks for a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(self.layer(x).square().sum(), x, create_graph=True)[0]
+
+
+def test_a_forward_that_runs_backward() -> None:
+    found = trace(Slope(), [torch.empty(3, 2)])
+    assert found.failure is None and [value.shape for value in found.outputs] == [(3, 2)]
+
+
+def test_layers_under_vmap() -> None:
+    layer = nn.Linear(2, 4)
+    found = trace(nn.Sequential(Mapped(layer)), [torch.empty(3, 2)])
+    assert found.failure is None and found.outputs[0].shape == (3, 4)
+    assert [call.kind for call in found.calls] == ["Sequential", "Mapped", "Linear"]
+
+
+class Mapped(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.func.vmap(self.layer)(x)
+
+
+@dataclass
+class Pair:
+    first: Tensor
+    second: Tensor | None = None
+
+
+class Named(nn.Module):
+    """A network that calls by name, and gives an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 4)
+
+    def forward(self, x: Tensor) -> Pair:
+        return Pair(self.layer(input=x))
+
+
+def test_inputs_by_name_and_outputs_in_objects() -> None:
+    found = trace(Named(), [torch.empty(3, 2)], run="training")
+    assert [value.shape for value in found.calls[1].inputs] == [(3, 2)]
+    assert [value.shape for value in found.outputs] == [(3, 4)]
+    assert found.backward is not None and len(found.operations) > found.backward
+
+
+class Table(nn.Module):
+    """A network with a tensor that is no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = [torch.ones(1000)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.table[0].sum()
+
+
+def test_tensors_that_a_network_holds_were_there_before() -> None:
+    found = trace(Table(), [torch.empty(2)])
+    assert max(found.live) == 12 and "table.0" not in found.parameters
+
+
+class Stops(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise SystemExit(3)
+
+
+def test_a_network_that_ends_the_program_fails() -> None:
+    assert isinstance(trace(Stops(), [torch.empty(2)]).failure, SystemExit)
+
+
+def test_runs_in_threads_leave_the_process_as_it_was() -> None:
+    filters, model = list(warnings.filters), nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: len(trace(model, [torch.empty(3, 2)]).operations), range(24)))
+    assert len(set(found)) == 1
+    assert warnings.filters == filters and gc.isenabled()
+    assert not logging.getLogger("torch._subclasses.fake_tensor").disabled

@@ -96,6 +96,7 @@ _OF_PYTORCH = (
 FREE = frozenset(
     [f"aten.{name}{ending}" for name in _OF_PYTORCH for ending in ("", "_", "_copy")]
     + [f"striate.{name}()" for name in _STRIATE.split()]
+    + [f"profiler._record_function_{name}" for name in ("enter", "enter_new", "exit")]
     + ["prim.device", "prim.layout", "prims.convert_element_type", "torchvision.nms", "torchvision.roi_pool"]
 )
 """Names of operations; those in place are among them."""

@@ -63,7 +63,15 @@ def explained(case: Case) -> Finding:
     Returns:
         The finding.
     """
-    reason = _numbers(case) or _arguments(case) or by_layer(case) or _least(case) or _operation(case) or _unknown(case)
+    reason = (
+        _numbers(case)
+        or _unregistered(case)
+        or _arguments(case)
+        or by_layer(case)
+        or _least(case)
+        or _operation(case)
+        or _unknown(case)
+    )
     details: dict[str, Any] = {
         "operator": case.call.kind,
         "input_size": [list(value.shape) for value in case.call.inputs],
@@ -71,7 +79,8 @@ def explained(case: Case) -> Finding:
         "needs_numbers": False,
     }
     details.update(reason.details)
-    return Finding(kind="failure", layer=case.call.name, text=reason.text, fixes=reason.fixes, details=details)
+    fixes = (*reason.fixes, *_hooks(case))
+    return Finding(kind="failure", layer=case.call.name, text=reason.text, fixes=fixes, details=details)
 
 
 def message(finding: Finding) -> str:
@@ -119,6 +128,31 @@ def _numbers(case: Case) -> Reason | None:
         ),
         {"needs_numbers": True, "function": name, "line": line},
     )
+
+
+def _unregistered(case: Case) -> Reason | None:
+    """An operator that does not say what sizes it gives."""
+    found = re.search(r"no fake impl registered for <CustomOpDef\((.+?)\)>", str(case.failure))
+    if found is not None:
+        name = found[1]
+    elif type(case.failure).__name__ == "UnsupportedOperatorException":
+        name = str(getattr(case.failure, "func", case.failure))
+    else:
+        return None
+    return Reason(
+        f"{case.name} calls {name}, which does not say what sizes it gives",
+        (
+            f"say it with torch.library.register_fake({name!r})",
+            "run it once for real, on zeros: run=True, or --run on the command line",
+        ),
+        {"needs_numbers": True, "function": name, "line": _line(case.failure)},
+    )
+
+
+def _hooks(case: Case) -> tuple[str, ...]:
+    """What hooks that did not run might have changed."""
+    names = ", ".join(f"`{name}`" if name else "the network" for name in case.trace.hooks_left_out)
+    return (f"if hooks change what layers give, do that in a forward: those of {names} did not run",) if names else ()
 
 
 def _line(error: BaseException) -> str:

@@ -41,16 +41,18 @@ def _rank(case: Case, module: Any, value: Value) -> Reason | None:
     if not axes or isinstance(module, nn.Flatten):
         return None
     usual = (2, 3) if normal and axes == 1 else (axes + 2,) if normal else (axes + 1, axes + 2)
-    if len(shape) in usual:
+    channels = _channels(module)
+    # With a batch and channels, and an axis too few.
+    short = len(shape) == axes + 1 and not normal and shape[0] != channels == shape[1]
+    if len(shape) in usual and not short:
         return None
     kind, letters = type(module).__name__, ", ".join(("N", "C", *("T", "D", "H", "W")[4 - axes :]))
-    channels = _channels(module)
     text = f"{case.name} expects ({letters}){', or that without N' if len(usual) > 1 and axes + 1 in usual else ''}; "
     text += _gets(case, shape)
     fixes = []
     if case.from_outside:
         whole = len(shape) > axes or (len(shape) == axes and shape[0] != channels)
-        sides = shape[-axes:] if whole else shape[-1:] * axes
+        sides = shape[-axes:] if whole and not short else shape[-1:] * axes
         fixes.append(f"give input_size={(1, channels or 1, *sides)}")
     rank = len(shape) - 2
     if 1 <= rank <= 3:

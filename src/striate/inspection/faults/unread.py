@@ -80,7 +80,8 @@ def _windowed(trace: Trace) -> Iterator[tuple[int, Placed, tuple[Unread, ...]]]:
     """The operations that leave something, their windows, and what they leave."""
     padding, spread = Padding(trace), _spread(trace)
     for place, operation in enumerate(trace.operations[: trace.backward]):
-        if operation.within is None and (windowed := placed(operation)) is not None:
+        windowed = placed(operation) if operation.within is None else None
+        if windowed is not None and not windowed.transposed:
             left = tuple(_axes(windowed, padding, spread.get(id(windowed.input))))
             if left:
                 yield place, windowed, left

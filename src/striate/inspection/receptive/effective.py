@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from striate.inspection.receptive.propagate import spatial_axes
 from striate.inspection.receptive.reach import Box, field_of, layer_value
-from striate.inspection.tracing.shadow import is_trusted
+from striate.inspection.tracing.shadow import Shadow
 from striate.inspection.tracing.trace import trace, untouched
 
 if TYPE_CHECKING:
@@ -194,11 +193,7 @@ def _gradients(
     """The mean absolute gradient of a unit, `(C, *spatial)`."""
     held: list[Tensor] = []
     with untouched():
-        copied = copy.deepcopy(model).eval().requires_grad_(False)
-        for module in copied.modules():
-            for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
-                for key in [key for key, hook in hooks.items() if not is_trusted(hook)]:
-                    del hooks[key]
+        copied = Shadow(model, None, lambda *_: None, lambda *_: None).model.eval().requires_grad_(False)
         copied.get_submodule(layer).register_forward_hook(lambda module, given, output: held.append(_first(output)))
         total = torch.zeros(inputs.shape[1:], dtype=torch.float64)
         with torch.enable_grad():

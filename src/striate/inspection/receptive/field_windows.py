@@ -7,9 +7,14 @@ from striate.geometry import Window, windows
 from striate.inspection.receptive.layout import Factor, Layout, along, everything, merged, mixed, plain, without
 from striate.inspection.receptive.propagate import Propagation, Result, by_unit, rule, settings
 from striate.inspection.receptive.relation import Relation, adaptive, resized, slid, spread, wrapped
+from striate.inspection.tracing.placed import placed
 from striate.inspection.tracing.record import Operation
 
 _AXES = (1, 2, 3)
+
+
+def _named(*names: str, axes: Sequence[int] = _AXES) -> list[str]:
+    return [f"striate.{name}{number}d()" for name in names for number in axes]
 
 
 def _numbers(value: int | Sequence[int], axes: int) -> list[int]:
@@ -33,36 +38,37 @@ def _slid(run: Propagation, operation: Operation, relations: Sequence[Relation],
     return layout
 
 
-@rule("aten.convolution", "aten._convolution", "aten.cudnn_convolution", "aten.mkldnn_convolution")
+@rule(
+    "aten.convolution", "aten._convolution",
+    *_named("conv", axes=(1, 2, 3, 4)), *_named("local_conv", "table_conv", "conv_transpose", "local_conv_transpose"),
+    "striate.correlate()", "striate.convolve()",
+)  # fmt: skip
 def _convolution(run: Propagation, operation: Operation) -> Result:
-    given = settings(operation)
-    axes = len(given["weight"].shape) - 2
-    kernel, before, after = given["weight"].shape[2:], operation.args[0].shape, operation.outputs[0].shape
-    stride, padding, dilation = (_numbers(given[name], axes) for name in ("stride", "padding", "dilation"))
-    relations = []
-    for place in range(axes):
-        window = Window(kernel[place], stride[place], padding[place], dilation[place])
-        if given.get("transposed"):
-            relations.append(spread(window, after[place - axes]))
-        else:
-            relations.append(slid(window, before[place - axes]))
-    return _slid(run, operation, relations, over=True)
+    # What has one kernel by itself has no channels.
+    channels = operation.name not in ("striate.correlate()", "striate.convolve()")
+    return _slid(run, operation, _relations(operation), over=channels)
 
 
 @rule(
-    *(f"aten.{name}_pool{axes}d{rest}" for name in ("max", "avg") for axes in _AXES for rest in ("", "_with_indices"))
+    *(f"aten.{name}_pool{axes}d{rest}" for name in ("max", "avg") for axes in _AXES for rest in ("", "_with_indices")),
+    *_named("max_pool", "avg_pool", "lp_pool", "blur_pool", "gaussian_pool"),
 )
 def _pool(run: Propagation, operation: Operation) -> Result:
-    given = settings(operation)
-    axes, before = _axes(operation), operation.args[0].shape
-    kernel = _numbers(given["kernel_size"], axes)
-    stride = _numbers(given["stride"], axes) if given["stride"] else kernel
-    padding, dilation = _numbers(given["padding"], axes), _numbers(given.get("dilation", 1), axes)
-    ceil = bool(given["ceil_mode"])
-    relations = [
-        slid(Window(kernel[p], stride[p], padding[p], dilation[p], ceil), before[p - axes]) for p in range(axes)
+    return _slid(run, operation, _relations(operation))
+
+
+def _relations(operation: Operation) -> list[Relation]:
+    """What an operation with windows reads along each of their axes."""
+    found = placed(operation)
+    assert found is not None
+    axes = range(-len(found.windows), 0)
+    if found.transposed:
+        return [
+            spread(window, operation.outputs[0].shape[axis]) for window, axis in zip(found.windows, axes, strict=True)
+        ]
+    return [
+        _placed(window, found.input.shape[axis], found.mode) for window, axis in zip(found.windows, axes, strict=True)
     ]
-    return _slid(run, operation, relations)
 
 
 def _axes(operation: Operation) -> int:
@@ -163,25 +169,14 @@ def _grid(run: Propagation, operation: Operation) -> Result:
     return merged([found, Layout((points.dims[0], (), *points.dims[1:]), points.gone)], operation.outputs[0].shape)
 
 
-@rule("aten.im2col")
-def _im2col(run: Propagation, operation: Operation) -> Result:
-    given = settings(operation)
-    along_axes = [
-        Window(*setting)
-        for setting in zip(given["kernel_size"], given["stride"], given["padding"], given["dilation"], strict=True)
-    ]
-    return _columns(run, operation, along_axes, "zeros")
-
-
-def _columns(run: Propagation, operation: Operation, over: Sequence[Window], mode: str) -> Result:
+@rule("aten.im2col", *_named("im2col"))
+def _columns(run: Propagation, operation: Operation) -> Result:
     """What lies under every placement of a window, one column each."""
-    before, after = operation.args[0].shape, operation.outputs[0].shape
-    axes = len(over)
-    relations = [_placed(window, n, mode) for window, n in zip(over, before[-axes:], strict=True)]
+    before, after, relations = operation.args[0].shape, operation.outputs[0].shape, _relations(operation)
     layout = _slid(run, operation, relations, over=True)
     if not isinstance(layout, Layout):
         return layout
-    first = len(before) - axes
+    first = len(before) - len(relations)
     places = tuple(factor for dim in layout.dims[first:] for factor in dim)
     return Layout((*layout.dims[: first - 1], plain(after[-2]), places), layout.gone)
 
@@ -221,7 +216,7 @@ def _folded(run: Propagation, operation: Operation, over: Sequence[Window], size
     return along(apart, {first + p: spread(window, size[p]) for p, window in enumerate(over)})
 
 
-def _windows(given: Mapping[str, Any], kernel: Sequence[int], **others: Any) -> tuple[Window, ...]:
+def _windows(given: Mapping[str, Any], kernel: Sequence[int]) -> tuple[Window, ...]:
     """The windows of a function of Striate."""
     stride = given.get("stride", 1)
     return windows(
@@ -237,46 +232,6 @@ def _windows(given: Mapping[str, Any], kernel: Sequence[int], **others: Any) -> 
 def _plain(value: Any) -> Any:
     """Lists as tuples."""
     return tuple(_plain(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-
-def _named(*names: str, axes: Sequence[int] = _AXES) -> list[str]:
-    return [f"striate.{name}{number}d()" for name in names for number in axes]
-
-
-@rule(
-    *_named("conv", axes=(1, 2, 3, 4)), *_named("local_conv", "table_conv"), "striate.correlate()", "striate.convolve()"
-)
-def _striate_conv(run: Propagation, operation: Operation) -> Result:
-    given, after = settings(operation), operation.outputs[0].shape
-    name = operation.name
-    if name in ("striate.correlate()", "striate.convolve()"):
-        kernel: Sequence[int] = given["kernel"].shape
-    else:
-        axes = _axes(operation)
-        kernel = given["weight"].shape[-axes:]
-    over = _windows(given, kernel)
-    before = operation.args[0].shape[-len(over) :]
-    mode = given.get("padding_mode", "zeros")
-    relations = [_placed(window, n, mode) for window, n in zip(over, before, strict=True)]
-    channels = "kernel" not in given and len(after) > len(over)
-    return _slid(run, operation, relations, over=channels)
-
-
-@rule(*_named("conv_transpose", "local_conv_transpose"))
-def _striate_transpose(run: Propagation, operation: Operation) -> Result:
-    given, axes = settings(operation), _axes(operation)
-    over = _windows(given, given["weight"].shape[-axes:])
-    after = operation.outputs[0].shape[-axes:]
-    return _slid(run, operation, [spread(w, n) for w, n in zip(over, after, strict=True)], over=True)
-
-
-@rule(*_named("max_pool", "avg_pool", "lp_pool", "blur_pool", "gaussian_pool"))
-def _striate_pool(run: Propagation, operation: Operation) -> Result:
-    given, axes = settings(operation), _axes(operation)
-    over = _windows(given, _numbers(given["kernel_size"], axes))
-    mode = given.get("padding_mode", "zeros")
-    before = operation.args[0].shape[-axes:]
-    return _slid(run, operation, [_placed(w, n, mode) for w, n in zip(over, before, strict=True)])
 
 
 @rule(*_named("adaptive_max_pool", "adaptive_avg_pool"))
@@ -295,41 +250,19 @@ def _striate_unpool(run: Propagation, operation: Operation) -> Result:
     return _enlarged(run, operation, 1, False, _axes(operation), exact=False)
 
 
-@rule(*_named("deform_conv", "deform_aggregate"))
+@rule(*_named("deform_conv", "deform_aggregate"), "torchvision.deform_conv2d")
 def _deform(run: Propagation, operation: Operation) -> Result:
     # The taps may lie anywhere; taken is the window that nothing has deformed, and all that offsets and mask depend on.
-    given, axes = settings(operation), _axes(operation)
-    kernel = given["weight"].shape[-axes:] if "weight" in given else _numbers(given["kernel_size"], axes)
-    return _deformed(run, operation, _windows(given, kernel), [given["offset"], given["mask"]])
-
-
-@rule("torchvision.deform_conv2d")
-def _torchvision(run: Propagation, operation: Operation) -> Result:
-    _, weight, offset, mask, _, *numbers = operation.args
-    rows = Window(weight.shape[2], numbers[0], numbers[2], numbers[4])
-    columns = Window(weight.shape[3], numbers[1], numbers[3], numbers[5])
-    return _deformed(run, operation, [rows, columns], [offset, mask])
-
-
-def _deformed(run: Propagation, operation: Operation, over: Sequence[Window], guides: Sequence[Any]) -> Result:
-    """A window whose taps are moved by other maps of the output's size."""
-    shape, before = operation.outputs[0].shape, operation.args[0].shape[-len(over) :]
-    first = len(shape) - len(over)
-    found = _slid(run, operation, [slid(w, n) for w, n in zip(over, before, strict=True)], over=True)
+    given, shape, relations = settings(operation), operation.outputs[0].shape, _relations(operation)
+    first = len(shape) - len(relations)
+    found = _slid(run, operation, relations, over=True)
     layouts = [_loose(found)] if isinstance(found, Layout) and run.layout(operation.args[0]) is not None else []
-    for guide in guides:
+    for guide in (given["offset"], given["mask"]):
         layout = None if guide is None else run.layout(guide)
         if layout is not None:
             layout = mixed(layout, [first - 1])
             layouts.append(Layout((*layout.dims[: first - 1], (), *layout.dims[first:]), layout.gone))
     return merged(layouts, shape)
-
-
-@rule(*_named("im2col"))
-def _striate_columns(run: Propagation, operation: Operation) -> Result:
-    given, axes = settings(operation), _axes(operation)
-    over = _windows(given, _numbers(_plain(given["kernel_size"]), axes))
-    return _columns(run, operation, over, given["padding_mode"])
 
 
 @rule(*_named("col2im"))

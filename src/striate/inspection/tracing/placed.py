@@ -22,18 +22,20 @@ class Placed:
         windows: one an axis.
         first: the dimension of the input that the first of them lies along.
         mode: how an input is padded by the operation itself: "zeros", "reflect", "replicate", "circular", "constant".
+        transposed: whether they lie over the output, and each place of the input is spread over one.
     """
 
     input: Value
     windows: tuple[Window, ...]
     first: int
     mode: str = "zeros"
+    transposed: bool = False
 
 
 def placed(operation: Operation) -> Placed | None:
     """The windows of an operation.
 
-    Transposed layers place windows over their output, and adaptive pooling reads all of its input: they have none.
+    Adaptive pooling, which reads all of its input, has none.
 
     Args:
         operation: any; of the parts of an operation of Striate ask the whole.
@@ -49,8 +51,8 @@ def placed(operation: Operation) -> Placed | None:
 
 def _convolution(
     input: Value, weight: Value, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, *_: Any
-) -> Placed | None:
-    return None if transposed else _placed(input, weight.shape[2:], stride, padding, dilation)
+) -> Placed:
+    return _placed(input, weight.shape[2:], stride, padding, dilation, transposed=transposed)
 
 
 def _max_pool(
@@ -80,7 +82,7 @@ def _torchvision_deform(
     return _placed(input, weight.shape[2:], numbers[0:2], numbers[2:4], numbers[4:6])
 
 
-_RULES: dict[str, Callable[..., Placed | None]] = {
+_RULES: dict[str, Callable[..., Placed]] = {
     "aten.convolution": _convolution,
     "aten._convolution": _convolution,
     "aten.im2col": _im2col,
@@ -91,7 +93,8 @@ for _axes in "123":
     _RULES[f"aten.max_pool{_axes}d"] = _RULES[f"aten.max_pool{_axes}d_with_indices"] = _max_pool
     _RULES[f"aten.avg_pool{_axes}d"] = _avg_pool
 
-_BY_WEIGHT = ("conv", "local_conv", "table_conv", "deform_conv")
+_TRANSPOSED = ("conv_transpose", "local_conv_transpose")
+_BY_WEIGHT = ("conv", "local_conv", "table_conv", "deform_conv", *_TRANSPOSED)
 _BY_KERNEL = ("avg_pool", "max_pool", "lp_pool", "blur_pool", "gaussian_pool", "im2col", "deform_aggregate")
 
 
@@ -113,7 +116,8 @@ def _of_striate(operation: Operation) -> Placed | None:
     stride = kernel if given["stride"] is None else given["stride"]
     dilation, ceil_mode = given.get("dilation", 1), given.get("ceil_mode", False)
     along = windows(axes, kernel, stride, given["padding"], dilation, ceil_mode)
-    return Placed(given["input"], along, len(given["input"].shape) - axes, given.get("padding_mode", "zeros"))
+    first, mode = len(given["input"].shape) - axes, given.get("padding_mode", "zeros")
+    return Placed(given["input"], along, first, mode, stem in _TRANSPOSED)
 
 
 @functools.lru_cache(256)
@@ -121,7 +125,15 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def _placed(input: Value, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool = False) -> Placed:
+def _placed(
+    input: Value,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool = False,
+    transposed: bool = False,
+) -> Placed:
     axes = len(kernel)
     # One number in a list stands for all axes.
     settings = (
@@ -129,7 +141,7 @@ def _placed(input: Value, kernel: Any, stride: Any, padding: Any, dilation: Any,
         for value in (stride, padding, dilation)
     )
     along = _windows(axes, tuple(kernel), *settings, ceil_mode)
-    return Placed(input, along, len(input.shape) - axes)
+    return Placed(input, along, len(input.shape) - axes, transposed=transposed)
 
 
 _windows = functools.lru_cache(1024)(windows)

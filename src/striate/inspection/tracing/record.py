@@ -155,7 +155,7 @@ class Trace:
     unhooked: tuple[str, ...] = ()
     held: int = 0
     backward: int | None = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
 
     @property
     def outputs(self) -> tuple[Value, ...]:

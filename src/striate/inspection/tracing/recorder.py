@@ -1,23 +1,19 @@
 """Writes down what a network does while it runs."""
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C import _functorch
 from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.inspection.tracing.record import Call, Memory, Operation, Saved, Trace, Value
-
-
-class Named(Protocol):
-    """A copy of a network that knows its names, as `Shadow`."""
-
-    names: dict[int, str]
-    parameters: dict[str, Tensor]
-    hooks_left_out: list[str]
+from striate.inspection.tracing.shadow import Shadow
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -28,6 +24,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.trace = Trace()
         self.bytes = 0
         """All memory that lives now, without parameters, buffers and inputs."""
+        self.refused = False
+        """Whether the network ran backward by itself, and what it needed for that had been let go."""
         self._lets_go = lets_go
         self._names: dict[int, str] = {}
         self._stack: list[int] = []
@@ -35,14 +33,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._storages: dict[int, tuple[Memory, int, int]] = {}
         self._watched: dict[int, weakref.ref[Tensor]] = {}
 
-    def begin(self, network: Named) -> None:
-        """Make the values of the parameters and buffers."""
+    def begin(self, network: Shadow) -> None:
+        """Make the values of the parameters and buffers, and of other tensors that lie in memory before."""
         self._names = network.names
         self.trace.hooks_left_out = tuple(network.hooks_left_out)
         for name, tensor in network.parameters.items():
             known = self._values.get(id(tensor))
             memory = Memory(tensor.untyped_storage().nbytes(), parameter=name)
             self.trace.parameters[name] = known[0] if known else self.hold(tensor, memory, parameter=name)
+        for name, tensor in network.constants.items():
+            if id(tensor) not in self._values:
+                self.hold(tensor, Memory(tensor.untyped_storage().nbytes(), parameter=name), parameter=name)
 
     def hold(self, tensor: Tensor, memory: Memory, parameter: str = "") -> Value:
         """The value of a tensor that is new, in its memory, or that given if that is new, too."""
@@ -75,6 +76,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.bytes -= memory.nbytes
 
     def _value(self, tensor: Tensor) -> Value:
+        while _functorch.is_functorch_wrapped_tensor(tensor):
+            tensor = _functorch.get_unwrapped(tensor)
         known = self._values.get(id(tensor))
         if known is None:
             # A constant of the network's code, or what it made of one.
@@ -145,33 +148,27 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             RuntimeError: if it was let go.
         """
         if kept is None:
+            self.refused = True
             raise RuntimeError("a network that is inspected cannot run backward")
         return kept
 
     def returned(self, output: Any) -> None:
         """See what the graph of the outputs keeps out of sight: tensors among the attributes of custom functions."""
-        waiting = [tensor.grad_fn for tensor in tensors(output) if tensor.grad_fn is not None]
-        seen = set(waiting)
         names: dict[str, None] = {}
-        while waiting:
-            node = waiting.pop()
+        for node in nodes(tensors(output)):
             if isinstance(node, BackwardCFunction) and any(True for _ in tensors(list(vars(node).values()))):
                 names[type(node).__name__.removesuffix("Backward")] = None
-            for following, _ in node.next_functions:
-                if following is not None and following not in seen:
-                    seen.add(following)
-                    waiting.append(following)
         self.trace.unhooked = tuple(names)
 
-    def enter(self, module: nn.Module, args: Any) -> None:
+    def enter(self, module: nn.Module, args: Any, named: Any) -> None:
         """A module is called."""
         parent = self._stack[-1] if self._stack else None
-        inputs = tuple(map(self._value, tensors(args)))
+        inputs = tuple(map(self._value, tensors((args, named))))
         self._stack.append(len(self.trace.calls))
         first = len(self.trace.operations)
         self.trace.calls.append(Call(self._names[id(module)], module, parent, inputs, first=first))
 
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def leave(self, module: nn.Module, args: Any, named: Any, output: Any) -> None:
         """A module has returned."""
         call = self.trace.calls[self._stack.pop()]
         call.outputs = tuple(map(self._value, tensors(output)))
@@ -199,3 +196,19 @@ def tensors(item: Any) -> Iterator[Tensor]:
     elif isinstance(item, Mapping):
         for part in item.values():
             yield from tensors(part)
+    elif is_dataclass(item):
+        for part in fields(item):
+            yield from tensors(getattr(item, part.name, None))
+
+
+def nodes(ends: Iterable[Tensor]) -> Iterator[Node]:
+    """All nodes of the graph that leads to some tensors, each once."""
+    waiting = [tensor.grad_fn for tensor in ends if tensor.grad_fn is not None]
+    seen = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                waiting.append(following)

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from striate.inspection.tracing.quiet import quiet
 from striate.inspection.tracing.record import Call, Trace
 from striate.inspection.tracing.recorder import tensors
 from striate.inspection.tracing.trace import untouched
@@ -57,7 +56,7 @@ class Run:
     """
 
     calls: list[Call] = field(default_factory=list)
-    failure: Exception | None = None
+    failure: BaseException | None = None
     failed: Failed | None = None
 
 
@@ -80,9 +79,6 @@ def rerun(trace: Trace, sizes: Sequence[Sequence[int]] | None = None, change: Ch
     run, watcher = Run(), _Watcher(trace, change)
     with (
         untouched(),
-        quiet(),
-        torch.compiler.set_stance("force_eager"),
-        torch.inference_mode(False),
         torch.enable_grad(),
         mode,
         watcher,
@@ -96,7 +92,7 @@ def rerun(trace: Trace, sizes: Sequence[Sequence[int]] | None = None, change: Ch
         ]
         try:
             network(*given, **trace.settings)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             run.failure, run.failed = error, watcher.failed
     # The copy's hooks write into the trace that it was made for.
     run.calls = trace.calls[known:]

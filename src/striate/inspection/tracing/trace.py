@@ -2,17 +2,18 @@
 
 import contextlib
 import random
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from striate.inspection.tracing.quiet import quiet, uncollected
 from striate.inspection.tracing.record import Call, Memory, Operation, Saved, Trace, Value
-from striate.inspection.tracing.recorder import Recorder, tensors
+from striate.inspection.tracing.recorder import Recorder, nodes, tensors
 from striate.inspection.tracing.shadow import Shadow
 from striate.ops import _door
 
@@ -44,13 +45,47 @@ def trace(
         ValueError: if a module does not know its sizes yet.
         TypeError: if a module is compiled to TorchScript.
     """
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(lets_go=run == "forward")
+    found = _without_numbers(model, inputs, settings, run, recorder)
+    if recorder.refused:
+        # It asks for gradients in its forward.
+        found = _without_numbers(model, inputs, settings, run, Recorder(lets_go=False))
+    return found
+
+
+def _without_numbers(
+    model: nn.Module, inputs: Sequence[Tensor], settings: Mapping[str, Any] | None, run: Run, recorder: Recorder
+) -> Trace:
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
     with torch.inference_mode(False), uncollected():
         shadow = Shadow(model, mode, recorder.enter, recorder.leave)
-    recorder.begin(shadow)
     with mode, torch.inference_mode(False):
-        given = [_without_numbers(x, _device(model, x)) for x in inputs]
+        given = [_empty(x, _device(model, x)) for x in inputs]
+    return observe(shadow, recorder, given, settings, run, mode)
+
+
+def observe(
+    shadow: Shadow,
+    recorder: Recorder,
+    given: Sequence[Tensor],
+    settings: Mapping[str, Any] | None,
+    run: Run = "forward",
+    mode: FakeTensorMode | None = None,
+) -> Trace:
+    """Run a copy of a network, and write down what happens.
+
+    Args:
+        shadow: the copy; it tells the recorder of its calls.
+        recorder: what writes.
+        given: the inputs.
+        settings: further arguments of the network's forward by name.
+        run: see `trace`.
+        mode: of tensors without numbers.
+
+    Returns:
+        The run; if the network failed, up to where it did.
+    """
+    recorder.begin(shadow)
     found = recorder.trace
     found.given, found.settings = tuple(given), dict(settings or {})
     found.inputs = tuple(
@@ -58,11 +93,8 @@ def trace(
     )
     with (
         untouched(),
-        quiet(),
-        torch.compiler.set_stance("force_eager"),
-        torch.inference_mode(False),
         torch.set_grad_enabled(run != "inference"),
-        mode,
+        mode or contextlib.nullcontext(),
         torch.autograd.graph.saved_tensors_hooks(recorder.keep, recorder.give_back),
         recorder,
         _door.watched(recorder.announced),
@@ -72,7 +104,7 @@ def trace(
             recorder.returned(output)
             if run == "training":
                 _backward(output, recorder)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             found.failure = error
         else:
             del output
@@ -80,7 +112,7 @@ def trace(
     return found
 
 
-def _without_numbers(tensor: Tensor, device: torch.device) -> Tensor:
+def _empty(tensor: Tensor, device: torch.device) -> Tensor:
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
     return empty.requires_grad_(tensor.requires_grad)
 
@@ -89,7 +121,18 @@ def _backward(output: Any, recorder: Recorder) -> None:
     """Run backward from every output that has a gradient."""
     recorder.trace.backward = len(recorder.trace.operations)
     ends = [tensor for tensor in tensors(output) if tensor.requires_grad]
-    torch.autograd.backward(ends, [torch.empty_like(tensor) for tensor in ends])
+    before = [(leaf, leaf.grad) for leaf in _foreign_leaves(ends)]
+    try:
+        torch.autograd.backward(ends, [torch.empty_like(tensor) for tensor in ends])
+    finally:
+        for leaf, gradient in before:
+            leaf.grad = gradient
+
+
+def _foreign_leaves(ends: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors with numbers that gradients would go to: weights that a forward reads from outside of its network."""
+    leaves = (getattr(node, "variable", None) for node in nodes(ends))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and not isinstance(leaf, FakeTensor)]
 
 
 def _device(model: nn.Module, like: Tensor) -> torch.device:
@@ -97,11 +140,26 @@ def _device(model: nn.Module, like: Tensor) -> torch.device:
     return torch.device("cpu") if first.is_meta else first.device
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextlib.contextmanager
 def untouched() -> Iterator[None]:
-    """Give back every random state, and collect no garbage."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(), uncollected():
+    """Give back every random state, and collect no garbage; print nothing, and compile nothing.
+
+    All of these are of the process, so that runs in two threads wait for one another.
+    """
+    with (
+        _ONE_AT_A_TIME,
+        torch.random.fork_rng(),
+        uncollected(),
+        quiet(),
+        torch.compiler.set_stance("force_eager"),
+        torch.inference_mode(False),
+        # It would look at numbers.
+        torch.autograd.set_detect_anomaly(False),
+    ):
+        python, numpy = random.getstate(), np.random.get_state()
         try:
             yield
         finally:
