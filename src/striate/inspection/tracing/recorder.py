@@ -13,6 +13,7 @@ from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.inspection.tracing.record import Call, Memory, Operation, Saved, Trace, Value
+from striate.inspection.tracing.repeats import Repeats
 from striate.inspection.tracing.shadow import Shadow
 
 
@@ -29,6 +30,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._lets_go = lets_go
         self._names: dict[int, str] = {}
         self._stack: list[int] = []
+        self._repeats = Repeats()
         self._values: dict[int, tuple[Value, int]] = {}
         self._storages: dict[int, tuple[Memory, int, int]] = {}
         self._watched: dict[int, weakref.ref[Tensor]] = {}
@@ -95,7 +97,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is torch.ops.prim.device.default:
             return func(*args, **kwargs)
         given, named = _noted(args, self._value), _noted(kwargs, self._value)
-        result = func(*args, **kwargs)
+        result = self._repeats.run(func, args, kwargs)
         self._write(
             func.name().replace("::", ".", 1).removesuffix(f".{func._overloadname}"), func, given, named, result
         )
