@@ -236,7 +236,7 @@ def test_other_devices_run_the_definition() -> None:
     with dispatch.routes_taken() as taken:
         assert local_response_norm(meta, 3).shape == (2, 3, 4)
     assert taken[0][1].name == "reference"
-    assert "kernels for the CPU only, and the input is on meta" in taken[0][1].reason
+    assert "kernels for CPU and CUDA only, and the input is on meta" in taken[0][1].reason
     input = maps(2, 5, 4)
     checks.assert_close(
         reference.local_response_norm(input, 1, 1, 0.5, 0.75, 1.0, False), norm(size=3, alpha=1.5)(input)

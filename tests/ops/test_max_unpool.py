@@ -211,7 +211,7 @@ def test_dispatch_is_explained() -> None:
     assert dispatch.explain_dispatch("max_unpool2d", values, indices, 2).startswith("max_unpool2d: kernels: of numbers")
     with dispatch.routes_taken() as taken:
         max_unpool2d(values.to("meta"), indices.to("meta"), 2)
-    assert taken[0][1].reason == "there are kernels for the CPU only, and the input is on meta"
+    assert taken[0][1].reason == "there are kernels for CPU and CUDA only, and the input is on meta"
 
 
 @pytest.mark.parametrize(

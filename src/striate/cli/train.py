@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 def train(
     source: Annotated[str, Argument(help="digits, a folder with a sub-folder for each class, an .npz or a .csv file.")],
-    model: Annotated[str, Option(help="Network to train: a name, or a text as 'conv 8 3x3, relu, flatten, linear classes'.")] = "lenet5",
+    model: Annotated[
+        str, Option(help="Network to train: a name, or a text as 'conv 8 3x3, relu, flatten, linear classes'.")
+    ] = "lenet5",
     epochs: Annotated[int, Option(help="Passes over the training part.")] = 60,
     batch_size: Annotated[int, Option(help="Samples a step.")] = 64,
     lr: Annotated[float, Option(help="Learning rate after the warm-up.")] = 0.1,

@@ -41,9 +41,9 @@ def with_kernels(input: Tensor, kernels: Route) -> Route:
     if in_transform():
         return _TRANSFORMED
     device = input.device.type
-    if device == "cpu":
+    if device in ("cpu", "cuda"):
         return kernels
-    return Route("reference", f"there are kernels for the CPU only, and the input is on {device}")
+    return Route("reference", f"there are kernels for CPU and CUDA only, and the input is on {device}")
 
 
 _taken: contextvars.ContextVar[list[tuple[str, Route]] | None] = contextvars.ContextVar("taken", default=None)

@@ -31,6 +31,26 @@ def _avg_pool(
     return cpu.forward(input, kernel, stride, low, dilation, outputs, counted, divisor, channels_last)
 
 
+@_avg_pool.register_kernel("cuda")
+def _(
+    input: Tensor,
+    kernel: list[int],
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    over: list[int],
+    dilation: list[int],
+    include_pad: bool,
+    divisor: int,
+    channels_last: bool,
+) -> Tensor:
+    from striate.ops.avg_pool import gpu
+
+    outputs = outputs_of(input.shape[2:], kernel, stride, low, high, dilation)
+    counted = _counted(input.shape[2:], low, high, over, include_pad)
+    return gpu.forward(input, kernel, stride, low, dilation, outputs, counted, divisor, channels_last)
+
+
 @_avg_pool.register_fake
 def _(
     input: Tensor,
@@ -65,6 +85,26 @@ def _avg_pool_backward(
 
     counted = _counted(sizes, low, high, over, include_pad)
     return cpu.backward(grad, sizes, kernel, stride, low, dilation, counted, divisor, channels_last)
+
+
+@_avg_pool_backward.register_kernel("cuda")
+def _(
+    grad: Tensor,
+    sizes: list[int],
+    kernel: list[int],
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    over: list[int],
+    dilation: list[int],
+    include_pad: bool,
+    divisor: int,
+    channels_last: bool,
+) -> Tensor:
+    from striate.ops.avg_pool import gpu
+
+    counted = _counted(sizes, low, high, over, include_pad)
+    return gpu.backward(grad, sizes, kernel, stride, low, dilation, counted, divisor, channels_last)
 
 
 @_avg_pool_backward.register_fake
@@ -126,7 +166,7 @@ def avg_pool(
     include_pad: bool,
     divisor: int | None,
 ) -> Tensor:
-    """Averages by the CPU kernels.
+    """Averages by the kernels.
 
     Args:
         input: `(N, C, *sizes)`.

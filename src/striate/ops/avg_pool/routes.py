@@ -8,14 +8,18 @@ from striate.ops._pooling.windows import Places
 from striate.ops.dispatch import Route, with_kernels
 
 _TORCH = Route("torch", "PyTorch's own average is at the limit in channels-last")
+_ON_GPU = Route("torch", "PyTorch has kernels for these settings on GPUs")
+_KERNELS_ON_GPU = Route("kernels", "PyTorch's average of pictures does not know the settings")
 _KERNELS = Route("kernels", "PyTorch's average is slow where channels do not lie last, or does not know the settings")
 
 
 def choose(input: Tensor, at: Places) -> Route:
-    """PyTorch's average where it has one for the settings and is fast, the kernels elsewhere on the CPU."""
+    """PyTorch's average where it has one for the settings and is fast, the kernels elsewhere."""
     route = with_kernels(input, _KERNELS)
     if route is not _KERNELS:
         return route
+    if input.is_cuda:
+        return _ON_GPU if input.ndim == 4 and known_to_torch(at) else _KERNELS_ON_GPU
     return _TORCH if memory_format(input) == torch.channels_last and known_to_torch(at) else _KERNELS
 
 

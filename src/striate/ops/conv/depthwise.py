@@ -42,6 +42,13 @@ def _depthwise(
     return result.contiguous(memory_format=memory_format(input))
 
 
+@_depthwise.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.conv import gpu
+
+    return gpu.forward(*arguments)
+
+
 @_depthwise.register_fake
 def _(
     input: Tensor,
@@ -90,6 +97,13 @@ def _depthwise_backward(
     else:
         grad_input, grad_weight = cpu.backward(grad, input, weight, *settings, needs)
     return grad_input.contiguous(memory_format=memory_format(input)) if needs[0] else grad_input, grad_weight
+
+
+@_depthwise_backward.register_kernel("cuda")
+def _(*arguments: Any) -> tuple[Tensor, Tensor]:
+    from striate.ops.conv import gpu
+
+    return gpu.backward(*arguments)
 
 
 @_depthwise_backward.register_fake
@@ -172,7 +186,7 @@ def depthwise_conv(
     high: list[int],
     dilation: list[int],
 ) -> Tensor:
-    """Convolve each channel with its own filters, by the CPU kernels.
+    """Convolve each channel with its own filters, by the kernels.
 
     Args:
         input: `(N, C, *sizes)`.

@@ -17,9 +17,12 @@ _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 FFT_FROM = (64, 200, 500)
 _FFT_FROM_CHANNELS_LAST = 1500
 _FILTERS_A_CHANNEL = 4
+# Taps up to which a window of a picture is one that PyTorch's kernels for GPUs are made for.
+_SMALL_ON_GPU = 49
 
 _SMALL = Route("torch", "PyTorch's depthwise convolution is at the limit for small kernels in channels-last")
 _DEPTHWISE = Route("kernels", "PyTorch's depthwise convolution is slow on the CPU, its gradients above all")
+_ON_GPU = Route("kernels", "PyTorch's depthwise kernels for GPUs are made for pictures and small windows")
 _FORWARD = Route("torch", "nothing needs a gradient, and PyTorch's depthwise forward is at the limit")
 _TORCH = Route("torch", "PyTorch's own convolution is at the limit")
 
@@ -73,6 +76,8 @@ def choose(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Seque
         return Route("fft", f"a kernel of {taps} taps costs less as a product of spectra")
     if depthwise and last and taps <= 9 and input.dtype == torch.float32:
         return _SMALL
+    if depthwise and input.is_cuda and not in_transform() and (len(stride) == 3 or taps > _SMALL_ON_GPU):
+        return _ON_GPU
     if depthwise and on_cpu and not in_transform():
         learns = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
         return _DEPTHWISE if learns or not torch_is_faster(input, weight) else _FORWARD

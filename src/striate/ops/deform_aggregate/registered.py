@@ -32,6 +32,26 @@ def _aggregate(
     return cpu.forward(input, offset, mask, *settings)
 
 
+@_aggregate.register_kernel("cuda")
+def _(
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    kernel_size: list[int],
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+    groups: int,
+    offset_scale: float,
+    remove_center: bool,
+) -> Tensor:
+    from striate.ops.deform_aggregate import gpu
+
+    settings = kernel_size, stride, low, dilation, groups, offset_scale, remove_center
+    return gpu.forward(input, offset, mask, *settings)
+
+
 @_aggregate.register_fake
 def _(
     input: Tensor,
@@ -68,6 +88,27 @@ def _aggregate_backward(
 
     settings = kernel_size, stride, low, dilation, groups, offset_scale, remove_center
     return cpu.backward(grad, input, offset, mask, *settings, needs)
+
+
+@_aggregate_backward.register_kernel("cuda")
+def _(
+    grad: Tensor,
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    kernel_size: list[int],
+    stride: list[int],
+    low: list[int],
+    dilation: list[int],
+    groups: int,
+    offset_scale: float,
+    remove_center: bool,
+    needs: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    from striate.ops.deform_aggregate import gpu
+
+    settings = kernel_size, stride, low, dilation, groups, offset_scale, remove_center
+    return gpu.backward(grad, input, offset, mask, *settings, needs)
 
 
 @_aggregate_backward.register_fake
@@ -142,7 +183,7 @@ def deform_aggregate(
     offset_scale: float,
     remove_center: bool,
 ) -> Tensor:
-    """Add up samples at moved taps, by the CPU kernels.
+    """Add up samples at moved taps, by the kernels of the device.
 
     Args:
         input: `(N, C, *sizes)`.

@@ -28,6 +28,23 @@ def _deform_conv(
     return cpu.forward(input, offset, weight, bias, mask, stride, low, dilation)
 
 
+@_deform_conv.register_kernel("cuda")
+def _(
+    input: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+) -> Tensor:
+    from striate.ops.deform_conv import gpu
+
+    return gpu.forward(input, offset, weight, bias, mask, stride, low, dilation)
+
+
 @_deform_conv.register_fake
 def _(
     input: Tensor,
@@ -58,6 +75,25 @@ def _deform_conv_backward(
     from striate.ops.deform_conv import cpu
 
     found = cpu.backward(grad, input, offset, weight, mask, stride, low, dilation, needs)
+    grad_input, grad_offset, grad_weight, grad_mask = found
+    return grad_input, grad_offset, grad_weight.contiguous(), grad_mask
+
+
+@_deform_conv_backward.register_kernel("cuda")
+def _(
+    grad: Tensor,
+    input: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    mask: Tensor | None,
+    stride: list[int],
+    low: list[int],
+    dilation: list[int],
+    needs: list[bool],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    from striate.ops.deform_conv import gpu
+
+    found = gpu.backward(grad, input, offset, weight, mask, stride, low, dilation, needs)
     grad_input, grad_offset, grad_weight, grad_mask = found
     return grad_input, grad_offset, grad_weight.contiguous(), grad_mask
 
@@ -137,7 +173,7 @@ def deform_conv(
     high: list[int],
     dilation: list[int],
 ) -> Tensor:
-    """Convolve with moved taps, by the CPU kernels.
+    """Convolve with moved taps, by the kernels of the device.
 
     Args:
         input: `(N, in, *sizes)`.

@@ -31,6 +31,13 @@ def _normalize(
     return cpu.forward(input, Rule(kernel, sigma, subtract, divide, outside, renormalize, floor))
 
 
+@_normalize.register_kernel("cuda")
+def _(input: Tensor, *settings: Any) -> Tensor:
+    from striate.ops.local_contrast_norm import gpu
+
+    return gpu.forward(input, Rule(*settings))
+
+
 @_normalize.register_fake
 def _(
     input: Tensor,
@@ -60,6 +67,13 @@ def _normalize_backward(
     from striate.ops.local_contrast_norm import cpu
 
     return cpu.backward(grad, input, Rule(kernel, sigma, subtract, divide, outside, renormalize, floor))
+
+
+@_normalize_backward.register_kernel("cuda")
+def _(grad: Tensor, input: Tensor, *settings: Any) -> Tensor:
+    from striate.ops.local_contrast_norm import gpu
+
+    return gpu.backward(grad, input, Rule(*settings))
 
 
 @_normalize_backward.register_fake
@@ -122,7 +136,7 @@ torch._decomp.register_decomposition(torch.ops.striate.local_contrast_norm.defau
 
 
 def normalize(input: Tensor, rule: Rule) -> Tensor:
-    """Normalise by the CPU kernels.
+    """Normalise by the kernels.
 
     Args:
         input: `(N, C, *sizes)`.

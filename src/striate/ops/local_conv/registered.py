@@ -1,5 +1,7 @@
 """The kernels of unshared convolution as one operator of PyTorch, with gradients of any order."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,13 @@ def _local_conv(
     from striate.ops.local_conv import cpu
 
     return cpu.forward(input, weight, bias, stride, low, dilation)
+
+
+@_local_conv.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.local_conv import gpu
+
+    return gpu.forward(*arguments)
 
 
 @_local_conv.register_fake
@@ -39,6 +48,13 @@ def _local_conv_backward(
     return cpu.backward(grad, input, weight, stride, low, dilation, needs)
 
 
+@_local_conv_backward.register_kernel("cuda")
+def _(*arguments: Any) -> tuple[Tensor, Tensor]:
+    from striate.ops.local_conv import gpu
+
+    return gpu.backward(*arguments)
+
+
 @_local_conv_backward.register_fake
 def _(
     grad: Tensor,
@@ -60,7 +76,7 @@ torch._decomp.register_decomposition(torch.ops.striate.local_conv.default)(gathe
 def local_conv(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int], low: list[int], dilation: list[int]
 ) -> Tensor:
-    """Convolve with weights of their own for every output, by the CPU kernels.
+    """Convolve with weights of their own for every output, by the kernels.
 
     Args:
         input: `(N, C, *sizes)`.

@@ -1,5 +1,7 @@
 """The kernels of transposed unshared convolution as one operator of PyTorch, with gradients of any order."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,13 @@ def _local_conv_transpose(
     from striate.ops.local_conv_transpose import cpu
 
     return cpu.forward(input, weight, bias, sizes, groups, stride, low, dilation)
+
+
+@_local_conv_transpose.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.local_conv_transpose import gpu
+
+    return gpu.forward(*arguments)
 
 
 @_local_conv_transpose.register_fake
@@ -54,6 +63,13 @@ def _local_conv_transpose_backward(
     return cpu.backward(grad, input, weight, sizes, groups, stride, low, dilation, needs)
 
 
+@_local_conv_transpose_backward.register_kernel("cuda")
+def _(*arguments: Any) -> tuple[Tensor, Tensor]:
+    from striate.ops.local_conv_transpose import gpu
+
+    return gpu.backward(*arguments)
+
+
 @_local_conv_transpose_backward.register_fake
 def _(
     grad: Tensor,
@@ -84,7 +100,7 @@ def local_conv_transpose(
     low: list[int],
     dilation: list[int],
 ) -> Tensor:
-    """Spread each input over a window with weights of its own, by the CPU kernels.
+    """Spread each input over a window with weights of its own, by the kernels.
 
     Args:
         input: `(N, C, *input sizes)`.

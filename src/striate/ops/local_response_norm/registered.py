@@ -22,6 +22,13 @@ def _normalize(input: Tensor, low: int, high: int, alpha: float, beta: float, k:
     return cpu.forward(input, low, high, alpha, beta, k, within_channel)
 
 
+@_normalize.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.local_response_norm import gpu
+
+    return gpu.forward(*arguments)
+
+
 @_normalize.register_fake
 def _(input: Tensor, low: int, high: int, alpha: float, beta: float, k: float, within_channel: bool) -> Tensor:
     return _blank(input)
@@ -34,6 +41,13 @@ def _normalize_backward(
     from striate.ops.local_response_norm import cpu
 
     return cpu.backward(grad, input, low, high, alpha, beta, k, within_channel)
+
+
+@_normalize_backward.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.local_response_norm import gpu
+
+    return gpu.backward(*arguments)
 
 
 @_normalize_backward.register_fake
@@ -90,7 +104,7 @@ torch._decomp.register_decomposition(torch.ops.striate.local_response_norm.defau
 
 
 def normalize(input: Tensor, low: int, high: int, alpha: float, beta: float, k: float, within_channel: bool) -> Tensor:
-    """Normalise by the CPU kernels.
+    """Normalise by the kernels.
 
     Args:
         input: `(N, C, *sizes)`.

@@ -25,6 +25,13 @@ def _lp_pool(
     return cpu.forward(input, power, kernel, stride, low, dilation, outputs)
 
 
+@_lp_pool.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.lp_pool import gpu
+
+    return gpu.forward(*arguments)
+
+
 @_lp_pool.register_fake
 def _(
     input: Tensor,
@@ -52,6 +59,13 @@ def _lp_pool_backward(
     from striate.ops.lp_pool import cpu
 
     return cpu.backward(grad, input, norms, power, kernel, stride, low, dilation)
+
+
+@_lp_pool_backward.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.lp_pool import gpu
+
+    return gpu.backward(*arguments)
 
 
 @_lp_pool_backward.register_fake
@@ -107,7 +121,7 @@ def lp_pool(
     dilation: list[int],
     outputs: list[int],
 ) -> Tensor:
-    """The norms of windows, by the CPU kernels.
+    """The norms of windows, by the kernels.
 
     Args:
         input: `(N, C, *sizes)`, float32 or float64.

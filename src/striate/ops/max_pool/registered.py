@@ -27,6 +27,22 @@ def _max_pool(
     return cpu.forward(input, kernel, stride, low, dilation, outputs, _channels_last(input), kind if winners else None)
 
 
+@_max_pool.register_kernel("cuda")
+def _(
+    input: Tensor,
+    kernel: list[int],
+    stride: list[int],
+    low: list[int],
+    high: list[int],
+    dilation: list[int],
+    winners: bool,
+) -> tuple[Tensor, Tensor]:
+    from striate.ops.max_pool import gpu
+
+    outputs, kind = outputs_of(input.shape[2:], kernel, stride, low, high, dilation), number_type(kernel)
+    return gpu.forward(input, kernel, stride, low, dilation, outputs, _channels_last(input), kind if winners else None)
+
+
 @_max_pool.register_fake
 def _(
     input: Tensor,
@@ -54,6 +70,13 @@ def _max_pool_backward(
     from striate.ops.max_pool import cpu
 
     return cpu.backward(grad, taps, sizes, kernel, stride, low, dilation, channels_last)
+
+
+@_max_pool_backward.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.max_pool import gpu
+
+    return gpu.backward(*arguments)
 
 
 @_max_pool_backward.register_fake
@@ -108,7 +131,7 @@ def max_pool(
     dilation: list[int],
     winners: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Maxima by the CPU kernels.
+    """Maxima by the kernels.
 
     Args:
         input: `(N, C, *sizes)`.

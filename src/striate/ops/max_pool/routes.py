@@ -14,14 +14,18 @@ _MANY = 9
 
 _TORCH = Route("torch", "PyTorch's own maximum is at the limit in channels-last")
 _SERIES = Route("torch", "nothing needs a gradient, and PyTorch's own maximum of a series is at the limit")
+_ON_GPU = Route("torch", "PyTorch has kernels for these settings on GPUs")
+_KERNELS_ON_GPU = Route("kernels", "PyTorch's maximum does not know the settings, or may name other winners in volumes")
 _KERNELS = Route(
     "kernels", "PyTorch's maximum is slow for these settings and this memory format, or does not know them"
 )
 
 
 def choose(input: Tensor, at: Places, winners: bool) -> Route:
-    """PyTorch's maximum where it has one for the settings and is fast, the kernels elsewhere on the CPU."""
+    """PyTorch's maximum where it has one for the settings and is fast, the kernels elsewhere."""
     route = with_kernels(input, _KERNELS)
+    if route is _KERNELS and input.is_cuda:
+        return _ON_GPU if known_to_torch(input, at) and not (input.ndim == 5 and winners) else _KERNELS_ON_GPU
     if route is not _KERNELS or not known_to_torch(input, at):
         return route
     if memory_format(input) == torch.contiguous_format:

@@ -19,6 +19,13 @@ def _max_unpool(input: Tensor, indices: Tensor, sizes: list[int], channels_last:
     return cpu.forward(input, indices, sizes, channels_last)
 
 
+@_max_unpool.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.max_unpool import gpu
+
+    return gpu.forward(*arguments)
+
+
 @_max_unpool.register_fake
 def _(input: Tensor, indices: Tensor, sizes: list[int], channels_last: bool) -> Tensor:
     return _blank(input, sizes, channels_last)
@@ -29,6 +36,13 @@ def _max_unpool_backward(grad: Tensor, indices: Tensor, channels_last: bool) -> 
     from striate.ops.max_unpool import cpu
 
     return cpu.backward(grad, indices, channels_last)
+
+
+@_max_unpool_backward.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    from striate.ops.max_unpool import gpu
+
+    return gpu.backward(*arguments)
 
 
 @_max_unpool_backward.register_fake
@@ -76,7 +90,7 @@ torch._decomp.register_decomposition(torch.ops.striate.max_unpool.default)(_deco
 
 
 def max_unpool(input: Tensor, indices: Tensor, sizes: list[int]) -> Tensor:
-    """Put numbers back, by the CPU kernels.
+    """Put numbers back, by the kernels.
 
     Args:
         input: `(N, C, *outputs)`.

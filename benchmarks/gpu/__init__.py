@@ -1,0 +1,1 @@
+"""What the kernels for GPUs cost on one: `python -m benchmarks.gpu`."""
