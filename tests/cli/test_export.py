@@ -94,6 +94,12 @@ def test_a_text_of_the_notation(striate: Command):
     assert answer.out.startswith("a.py: code that needs PyTorch alone; ")
 
 
+def test_a_text_longer_than_a_name_of_a_file(striate: Command):
+    text = f"conv 4 3x3, {'relu, ' * 60}globalavg, linear classes"
+    assert striate("export", text, "--safetensors", "net.safetensors").status == 0
+    assert models.load(text, "net.safetensors").report.complete
+
+
 def test_files_are_not_replaced(striate: Command):
     Path("a.py").write_text("old")
     message = refused(striate, "mlp", "--safetensors", "a.safetensors", "--code", "a.py")

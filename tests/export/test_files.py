@@ -47,5 +47,11 @@ def test_places(tmp_path: Path):
         check_place(file, overwrite=False)
     with pytest.raises(IsADirectoryError, match="is a folder: name a file"):
         check_place(tmp_path, overwrite=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="pipe is no regular file: name another"):
+        check_place(tmp_path / "pipe", overwrite=True)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "b.txt")
+    with pytest.raises(FileExistsError, match="link is there already"):
+        check_place(tmp_path / "link", overwrite=False)
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write b\.txt to"):
         check_place(tmp_path / "nowhere" / "b.txt", overwrite=True)

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,17 @@ def test_a_file_that_exists_stays(tmp_path: Path):
     assert file.read_text() == "old"
     to_safetensors(nn.Linear(2, 3), file, overwrite=True)
     assert load_file(file)["bias"].shape == (3,)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of files are Linux's")
+def test_a_file_that_has_no_room(tmp_path: Path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(OSError, match="cannot be written: .*File too large"):
+            to_safetensors(models.create("lenet5"), tmp_path / "net.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """`striate export`: a network as ONNX, safetensors or PyTorch code, compared before success is said."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +73,8 @@ def _network(
     Raises:
         ValueError: if options do not go with a run, or there is no such network.
     """
-    if Path(target).is_dir():
+    # Of a text that is longer than any file's name, `Path.is_dir` fails.
+    if os.path.isdir(target):
         given = {"--weights": weights, "--input": input, "--num-classes": num_classes}
         for option, value in given.items():
             if value is not None:

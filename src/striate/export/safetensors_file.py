@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -64,7 +64,7 @@ def to_safetensors(
     name = name_of(model)
     with placed(file, overwrite=overwrite) as temporary:
         tensors = tensors_of(model)
-        save_file(tensors, temporary, words)
+        save(tensors, temporary, words)
         again, stored = _read(temporary)
         if stored != words or again.keys() != tensors.keys():
             raise ValueError(f"{file} does not hold what was written: nothing is left of it")
@@ -76,6 +76,18 @@ def to_safetensors(
     of = type(model).__name__ if name is None else name
     count = f"{len(tensors)} tensor{'s' if len(tensors) != 1 else ''}"
     return Exported(file=file, contents=f"{count} of {of}", error=error, tolerance=TOLERANCES[torch.float32])
+
+
+def save(tensors: dict[str, Tensor], file: Path, words: dict[str, str] | None = None) -> None:
+    """Write tensors.
+
+    Raises:
+        OSError: if the file cannot be written, on a full disk for instance.
+    """
+    try:
+        save_file(tensors, file, words)
+    except SafetensorError as error:
+        raise OSError(f"{file} cannot be written: {error}") from error
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from striate.export.comparison import (
@@ -27,7 +27,7 @@ from striate.export.comparison import (
 from striate.export.exported import Exported
 from striate.export.files import check_place, placed
 from striate.export.metadata import VERSION
-from striate.export.safetensors_file import tensors_of
+from striate.export.safetensors_file import save, tensors_of
 from striate.models import Network, config_of, create, name_of
 from striate.models.notation import CLASSICS, Written, code_of
 
@@ -231,7 +231,7 @@ def _run(source: Path, model: nn.Module, input: Tensor, needs_striate: bool) -> 
     """
     with TemporaryDirectory() as folder:
         tensors, outputs = Path(folder, "tensors"), Path(folder, "outputs")
-        save_file({**tensors_of(model), "input of the comparison": input}, tensors)
+        save({**tensors_of(model), "input of the comparison": input}, tensors)
         alone = "with striate" if needs_striate else "alone"
         arguments = [source.absolute(), tensors, outputs, alone, torch.get_num_threads()]
         command = [sys.executable, "-B", "-P", "-c", _CHILD, *map(str, arguments)]

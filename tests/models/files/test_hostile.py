@@ -57,8 +57,8 @@ def hostile_files() -> dict[str, tuple[bytes, str]]:
         "brackets.safetensors": (header(b'{"a":[' + b"[]," * 5_000_000 + b"[]]}"), "the header has 10,000,003 parts"),
         "deep.safetensors": (header(b'{"a":' * 200_000), "the header is nested without end"),
         "names.safetensors": (
-            header(b"{" + b",".join(b'"%07d":0' % n for n in range(1_000_000)) + b"}"),
-            "1,000,000 tensors: expected at most 65,536",
+            header(b"{" + b",".join(b'"%07d":0' % n for n in range(100_000)) + b"}"),
+            "100,000 tensors: expected at most 65,536",
         ),
         "bytes.pt": (
             with_pickle(b"\x80\x02}X\x01\x00\x00\x00wcbuiltins\nbytearray\n\x8a\x05\x00\xe4\x0bT\x02\x85Rs."),

@@ -40,6 +40,18 @@ def test_options_that_are_given_come_first(network: LeNet5, tmp_path: Path):
     assert report.changed == ("output begins anew: 3 classes in the file, 5 wanted",)
 
 
+def test_a_text_takes_the_sizes_of_its_file(tmp_path: Path):
+    text, file = "conv 4 3x3, flatten, linear classes", tmp_path / "own.safetensors"
+    network = models.create(f"w = 4; {text.replace('4', 'w')}", in_channels=3, input_size=(8, 9), num_classes=3)
+    words = {"library": "striate", "network": "notation", "config": json.dumps(dataclasses.asdict(network.config))}
+    save_file(network.state_dict(), file, words)
+    found, report = models.load(text, file)
+    assert found.config == network.config
+    assert report.complete and not report.changed
+    with pytest.raises(ValueError, match="wrongly sized"):
+        models.load(f"{text}, softmax", file)
+
+
 @pytest.mark.parametrize(
     "words",
     [

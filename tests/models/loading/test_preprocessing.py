@@ -155,6 +155,8 @@ def test_wrong_settings(wrong: dict[str, Any], message: str):
         (torch.zeros(2, 2), TypeError, "got Tensor of float32"),
         (np.zeros((3, 2, 2), np.uint8), ValueError, r"picture must be \(H, W\) or \(H, W, 3\), got \(3, 2, 2\)"),
         (np.zeros((0, 2), np.uint8), ValueError, "picture must be"),
+        (Image.new("I;16", (2, 2)), ValueError, r"must have a byte for each colour, got PIL's mode I;16: scale it"),
+        (Image.new("F", (2, 2)), ValueError, "PIL's mode F"),
         (np.zeros((1, 2000), np.uint8), ValueError, "picture of 1x2000 is too long to be resized to 60"),
     ],
 )

@@ -99,7 +99,15 @@ def test_stages_and_head():
 
 
 @pytest.mark.parametrize(
-    "text", [TEXT, "flatten, linear 10", "conv 8 3, relu, conv 10 1x1, globalavg", "conv 4 3, conv classes 1"]
+    "text",
+    [
+        TEXT,
+        "flatten, linear 10",
+        "conv 8 3, relu, conv 10 1x1, globalavg",
+        "conv 4 3, conv classes 1",
+        "flatten, linear nobias 10",
+        "relu, conv /2 groups 1 10 3x3, globalavg",
+    ],
 )
 def test_reset_classifier(text: str):
     network = models.create(text)
@@ -125,12 +133,21 @@ def test_reset_classifier_refused():
         network.reset_classifier(0)
 
 
-def test_shared_numbers_of_classes_cannot_be_reset():
-    network = models.create("flatten, linear classes, relu, linear 10")
-    before = network.config
-    with pytest.raises(ValueError, match="gives 10 scores, but num_classes is 3"):
-        network.reset_classifier(3)
-    assert network.config is before
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("flatten, linear classes, relu, linear 10", "flatten, linear 10, relu, linear classes"),
+        (
+            "conv classes 3, 2*(residual(conv classes 1)), globalavg, linear classes",
+            "conv 10 3, 2*(residual(conv 10 1)), globalavg, linear classes",
+        ),
+    ],
+)
+def test_only_the_last_of_several_layers_of_classes_is_reset(text: str, after: str):
+    network = models.create(text)
+    network.reset_classifier(3)
+    assert (network.config.text, network.config.num_classes) == (after, 3)
+    models.rebuild("notation", dataclasses.asdict(network.config)).load_state_dict(network.state_dict())
 
 
 def test_first_weights_are_those_of_the_seed():

@@ -57,6 +57,7 @@ def test_canonical_text():
         ("relu)", "')' cannot stand here: expected", ")"),
         ("conv = 3; relu", "conv is a word of the notation: give the variable another name", "conv"),
         ("same = 3; relu", "same is a word of the notation", "same"),
+        ("relu, \u2003relu", r"cannot stand here: expected a layer, '(' or the end", "\u2003"),
         ("conv v+1 3", "there is no variable v: write v = 32; before the layers", "v"),
         ("width = 3; conv widht+1 3", "there is no variable widht: did you mean width", "widht"),
         ("linear classes*2", "classes is known only when the network is built: it stands alone", "classes"),

@@ -176,3 +176,18 @@ def test_code_of_the_classics(name: str):
     state = network.state_dict()
     assert {key: value.shape for key, value in other.state_dict().items()} == {key: v.shape for key, v in state.items()}
     assert ("import striate" in source) == (name in ("lenet5", "jarrett", "deepface"))
+
+
+def test_code_of_response_normalisation_of_numbers_in_a_row():
+    network = models.create("flatten, lrn 3").eval()
+    source = notation.code_of(network)
+    assert "striate.nn.LocalResponseNorm(3)" in source
+    assert "nn.LocalResponseNorm(3, alpha=0.0001)" in notation.code_of(models.create("lrn 3"))
+
+
+def test_code_imports_what_it_uses():
+    for text, used in (("relu", False), ("residual(relu)", False), ("concat(relu | abs)", True), ("tanh gain", True)):
+        source = notation.code_of(models.create(text))
+        assert ("\nimport torch\n" in source) == used
+    source = notation.code_of(models.create("table 2 5 random links 1"))
+    assert "\nimport torch\n" in source and "torch.Generator" in source

@@ -9,6 +9,7 @@ import torch
 
 from striate.models.files import WeightFile
 from striate.models.loading.preprocessing import Preprocessing
+from striate.models.notation import is_text, notation, parse, text_of
 from striate.models.registry import rebuild
 
 _LONGEST = 10_000
@@ -23,12 +24,14 @@ def written_options(name: str, opened: WeightFile) -> dict[str, Any]:
         opened: the file.
     """
     metadata = opened.metadata
-    text = metadata.get("config")
-    if (metadata.get("library"), metadata.get("network")) != ("striate", name) or not isinstance(text, str):
+    text, network_name = metadata.get("config"), metadata.get("network")
+    if metadata.get("library") != "striate" or not isinstance(text, str):
         return {}
     try:
         found = json.loads(text) if len(text) <= _LONGEST else None
         if not isinstance(found, dict) or not _is_modest(found, len(opened.entries)):
+            return {}
+        if network_name != name and not (network_name == notation.__name__ and _is_same_text(found.get("text"), name)):
             return {}
         with torch.device("meta"):
             network = rebuild(name, found)
@@ -53,6 +56,15 @@ def written_preprocessing(opened: WeightFile) -> Preprocessing | None:
         if opened.metadata.get("library") != "striate":
             return None
         raise ValueError(f"{opened.path}: {error}") from error
+
+
+def _is_same_text(theirs: Any, ours: str) -> bool:
+    """Whether two texts of the notation say the same; a network's name is none.
+
+    Raises:
+        NotationError: if theirs is none.
+    """
+    return is_text(ours) and isinstance(theirs, str) and text_of(parse(theirs)) == text_of(parse(ours))
 
 
 def _is_modest(options: Mapping[str, Any], tensors: int) -> bool:

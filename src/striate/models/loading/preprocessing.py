@@ -85,7 +85,7 @@ class Preprocessing:
 
         Raises:
             TypeError: if the picture is none.
-            ValueError: if it has other sizes.
+            ValueError: if it has other sizes, or wider numbers than bytes.
 
         Example:
             >>> Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), size=(2, 2))(Image.new("RGB", (4, 3))).shape
@@ -207,9 +207,11 @@ def _image(picture: Any) -> Image.Image:
 
     Raises:
         TypeError: if it is none.
-        ValueError: if it has other sizes.
+        ValueError: if it has other sizes, or wider numbers than bytes, which PIL would cut off at 255.
     """
     if isinstance(picture, Image.Image):
+        if picture.mode[:1] in "IF":
+            raise ValueError(f"picture must have a byte for each colour, got PIL's mode {picture.mode}: scale it first")
         return picture
     values = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else picture
     if not isinstance(values, np.ndarray) or values.dtype != np.uint8:

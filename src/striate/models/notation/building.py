@@ -1,5 +1,6 @@
 """From layers to recipes: every layer is tried without numbers, so that a fault shows its place."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from torch import nn
 from striate.models.notation.branches import Concat, Residual, Sum
 from striate.models.notation.parsing import parse
 from striate.models.notation.recipe import Recipe
-from striate.models.notation.settings import Fault, settings_of
+from striate.models.notation.settings import Fault, keywords_of, settings_of
 from striate.models.notation.syntax import (
     Branches,
     Element,
@@ -63,7 +64,7 @@ class Plan:
 def input_of(stack: Stack) -> tuple[int, ...] | None:
     """Channels and sizes as the word `input` states them."""
     first = stack[0]
-    if isinstance(first, Layer) and first.word == "input" and first.items:
+    if isinstance(first, Layer) and first.word == "input" and len(first.items) == 1:
         value = first.items[0].value
         return value if isinstance(value, tuple) else (value,) if isinstance(value, int) else None
     return None
@@ -111,11 +112,11 @@ def _without_input(stack: Stack, shape: tuple[int, ...]) -> Stack:
     Raises:
         Fault: if there are more or fewer.
     """
-    stated = input_of(stack)
-    if stated is None:
+    first, stated = stack[0], input_of(stack)
+    if not (isinstance(first, Layer) and first.word == "input"):
         return stack
-    if len(stated) > 4 or min(stated) < 1:
-        raise Fault(stack[0].place, "input is channels and up to three sizes, as input 3x32x32")
+    if stated is None or len(stated) > 4 or min(stated) < 1:
+        raise Fault(first.place, "input is channels and up to three sizes, as input 3x32x32")
     if len(stated) != len(shape):
         shown = "x".join(map(str, shape))
         raise Fault(stack[0].place, f"input has {len(stated) - 1} axes here, but {shown} comes")
@@ -234,12 +235,42 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().partition("\n")[0] or type(error).__name__)[:300]
 
 
-def with_classes(text: str) -> str:
-    """The text with `classes` for the number of its last layer with weights."""
-    stack = list(parse(text))
+def with_classes(text: str, classes: int) -> str:
+    """The text with `classes` for the number of its last layer with weights, and nowhere else.
+
+    Args:
+        text: of the notation.
+        classes: what `classes` stands for in it.
+    """
+    stack = list(_numbered(parse(text), classes))
     for place in range(len(stack) - 1, -1, -1):
         element = stack[place]
         if isinstance(element, Layer) and element.word in ("linear", "conv"):
-            stack[place] = Layer(element.word, (Item("classes"), *element.items[1:]), element.name)
+            items = list(element.items)
+            items[_first_number(element)] = Item("classes")
+            stack[place] = dataclasses.replace(element, items=tuple(items))
             break
     return text_of(tuple(stack))
+
+
+def _numbered(stack: Stack, classes: int) -> Stack:
+    """The stack with a number in the place of `classes`."""
+    made: list[Element] = []
+    for element in stack:
+        match element:
+            case Layer(_, items):
+                items = tuple(Item(classes) if item.value == "classes" else item for item in items)
+                made.append(dataclasses.replace(element, items=items))
+            case Repeat(_, inner) | Group(inner):
+                made.append(dataclasses.replace(element, stack=_numbered(inner, classes)))
+            case Branches(_, stacks):
+                made.append(dataclasses.replace(element, stacks=tuple(_numbered(each, classes) for each in stacks)))
+    return tuple(made)
+
+
+def _first_number(layer: Layer) -> int:
+    """The place of the first number that stands behind no setting's word."""
+    keywords, place = keywords_of(WORDS[layer.word]), 0
+    while not isinstance(value := layer.items[place].value, int):
+        place += 2 if value in keywords else 1
+    return place

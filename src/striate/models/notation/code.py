@@ -35,8 +35,9 @@ def write(plan: Plan, text: str) -> str:
     lines = [
         f'"""A network that Striate wrote as PyTorch code.\n\n{about}\n"""\n\n',
         "from collections import OrderedDict\n\n",
-        "import torch\n",
     ]
+    if writer.tables or any("torch." in source for source in writer.helpers.values()):
+        lines += ["import torch\n"]
     lines += ["from torch import Tensor, nn\n"] + (["from torch.nn import functional as F\n"] if writer.pads else [])
     if writer.ours:
         lines += [f"\n# Striate's, as PyTorch has none that does the same: {', '.join(sorted(writer.ours))}.\n"]
@@ -74,7 +75,8 @@ class _Writer:
                 return self._pool(_POOLS[kind], kind.__name__, recipe, settings)
         if kind in _OWN:
             return self._helper(kind.__name__, getattr(layer_sources, kind.__name__.upper()), recipe.args, settings)
-        if kind is layers.LocalResponseNorm and not settings.get("within_channel"):
+        # PyTorch's takes no numbers in a row.
+        if kind is layers.LocalResponseNorm and recipe.sizes and not settings.get("within_channel"):
             factor = recipe.args[0] if settings.pop("alpha_mode", "mean") == "sum" else 1
             return _call(
                 "nn.LocalResponseNorm", recipe.args, {**settings, "alpha": settings.get("alpha", 1e-4) * factor}

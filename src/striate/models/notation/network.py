@@ -15,6 +15,7 @@ from striate.models.builder import builder
 from striate.models.network import Network, Stage, check_at_least
 from striate.models.notation.building import Child, Plan, input_of, plan, uses_classes, with_classes
 from striate.models.notation.parsing import parse
+from striate.models.notation.syntax import text_of
 from striate.models.notation.words import WORDS
 
 NAME = "notation"
@@ -153,7 +154,8 @@ class Written(Network):
         if not self.LAST:
             raise ValueError("this network has no last linear layer or convolution that stands alone in its text")
         before = self.config
-        text = before.text if uses_classes(parse(before.text)) else with_classes(before.text)
+        text = with_classes(before.text, before.num_classes)
+        text = before.text if text == text_of(parse(before.text)) else text
         if num_classes >= 1:
             dataclasses.replace(before, text=text, num_classes=num_classes)
             self.config = dataclasses.replace(before, text=text, num_classes=before.num_classes)

@@ -77,7 +77,9 @@ def parse(text: str) -> Stack:
     except UnexpectedCharacters as error:
         begin = error.pos_in_stream or 0
         place = (begin, begin + 1)
-        fault = f"{text[begin]!r} cannot stand here: expected {_legal(error.allowed)}"
+        # What lark lists in `allowed` lacks the words of branches, and has what other texts could go on with.
+        parser: Any = error.interactive_parser
+        fault = f"{text[begin]!r} cannot stand here: expected {_legal(parser.accepts())}"
         raise NotationError(text, place, fault) from None
     return _Reader(text).read(tree)
 

@@ -9,18 +9,8 @@ from striate.models.notation.recipe import Recipe
 from striate.models.notation.settings import Given, Word
 
 
-def _recipe(given: Given, kind: Any, *args: Any, **settings: Any) -> Recipe:
-    return Recipe(kind, args, tuple(settings.items()), sizes=given.sizes)
-
-
-def _maps(given: Given) -> int:
-    """The axes of the input, which must be maps."""
-    if given.axes == 0:
-        given.fail(f"{given.word} reads maps, but {given.channels:,} numbers in a row come: they are flat")
-    return given.axes
-
-
-def _of(family: str, axes: int, home: Any = layers) -> Any:
+def module_of(family: str, axes: int, home: Any = layers) -> Any:
+    """The class of a family for so many axes."""
     return getattr(home, f"{family}{axes}d")
 
 
@@ -28,29 +18,29 @@ def _activation(kind: Any, *settings: str) -> Word:
     """An activation whose settings are numbers behind it, in PyTorch's order."""
 
     def make(given: Given) -> Recipe:
-        return _recipe(given, kind, *(given.values[name] for name in settings if name in given.values))
+        return given.recipe(kind, *(given.values[name] for name in settings if name in given.values))
 
     return Word(make=make, takes=tuple(f"{name}:real?" for name in settings))
 
 
 def _scores(kind: Any) -> Word:
-    return Word(make=lambda given: _recipe(given, kind, dim=1))
+    return Word(make=lambda given: given.recipe(kind, dim=1))
 
 
 def _tanh(given: Given) -> Recipe:
     if "gain" not in given.flags:
         if given.values:
             given.fail("tanh takes no number: a learned gain for each map is tanh gain, or tanh gain 1.7", "start")
-        return _recipe(given, nn.Tanh)
+        return given.recipe(nn.Tanh)
     gain = {"gain": float(given.values["start"])} if given.values else {}
-    return _recipe(given, layers.ScaledTanh, given.channels, **gain)
+    return given.recipe(layers.ScaledTanh, given.channels, **gain)
 
 
 def _pool(family: str, first: tuple[str, ...] = ()) -> Any:
     """A pooling by its window; PyTorch's where that is the same."""
 
     def make(given: Given) -> Recipe:
-        axes = _maps(given)
+        axes = given.maps()
         kernel = given.along("kernel")
         args = [given.values[name] for name in first]
         settings: dict[str, Any] = {}
@@ -74,41 +64,41 @@ def _pool(family: str, first: tuple[str, ...] = ()) -> Any:
             settings["padding"] = given.padding
         if "sigma" in given.values:
             settings["sigma"] = given.values["sigma"]
-        return _recipe(given, _of(family, axes, home), *args, kernel, **settings)
+        return given.recipe(module_of(family, axes, home), *args, kernel, **settings)
 
     return make
 
 
 def _blur(given: Given) -> Recipe:
-    axes = _maps(given)
+    axes = given.maps()
     settings: dict[str, Any] = {"stride": given.along("stride", 2)}
     if given.padding != 0:
         settings["padding"] = given.padding
-    return _recipe(given, _of("BlurPool", axes), given.along("kernel", 3), **settings)
+    return given.recipe(module_of("BlurPool", axes), given.along("kernel", 3), **settings)
 
 
 def _adaptive(family: str) -> Any:
-    return lambda given: _recipe(given, _of(family, _maps(given), nn), given.along("size"))
+    return lambda given: given.recipe(module_of(family, given.maps(), nn), given.along("size"))
 
 
 def _global(family: str) -> Any:
     """One number a channel, in a row."""
 
     def make(given: Given) -> Recipe:
-        pool = _recipe(given, _of(family, _maps(given), nn), 1)
+        pool = given.recipe(module_of(family, given.maps(), nn), 1)
         return Recipe(nn.Sequential, children=(("0", pool), ("1", Recipe(nn.Flatten))), sizes=given.sizes)
 
     return make
 
 
 def _pyramid(given: Given) -> Recipe:
-    axes, levels = _maps(given), tuple(given.values.get("levels", ()))
+    axes, levels = given.maps(), tuple(given.values.get("levels", ()))
     if not levels:
         given.fail("spp wants the levels of the pyramid behind it, as spp 4 2 1")
     if sum(level**axes for level in levels) > 1_000_000:
         given.fail("a pyramid has at most 1,000,000 places")
     average = {"reduction": "average"} if "average" in given.flags else {}
-    return _recipe(given, _of("SpatialPyramidPool", axes), levels, **average)
+    return given.recipe(module_of("SpatialPyramidPool", axes), levels, **average)
 
 
 def _real_settings(given: Given, **names: str) -> dict[str, Any]:
@@ -117,21 +107,21 @@ def _real_settings(given: Given, **names: str) -> dict[str, Any]:
 
 def _batch_norm(given: Given) -> Recipe:
     settings = _real_settings(given, eps="eps", momentum="momentum")
-    return _recipe(given, _of("BatchNorm", max(1, given.axes), nn), given.channels, **settings)
+    return given.recipe(module_of("BatchNorm", max(1, given.axes), nn), given.channels, **settings)
 
 
 def _group_norm(given: Given) -> Recipe:
-    return _recipe(given, nn.GroupNorm, given.values["groups"], given.channels, **_real_settings(given, eps="eps"))
+    return given.recipe(nn.GroupNorm, given.values["groups"], given.channels, **_real_settings(given, eps="eps"))
 
 
 def _instance_norm(given: Given) -> Recipe:
     affine = {"affine": True} if "affine" in given.flags else {}
-    kind = _of("InstanceNorm", _maps(given), nn)
-    return _recipe(given, kind, given.channels, **_real_settings(given, eps="eps"), **affine)
+    kind = module_of("InstanceNorm", given.maps(), nn)
+    return given.recipe(kind, given.channels, **_real_settings(given, eps="eps"), **affine)
 
 
 def _layer_norm(given: Given) -> Recipe:
-    return _recipe(given, nn.LayerNorm, given.shape, **_real_settings(given, eps="eps"))
+    return given.recipe(nn.LayerNorm, given.shape, **_real_settings(given, eps="eps"))
 
 
 def _response_norm(given: Given) -> Recipe:
@@ -140,46 +130,46 @@ def _response_norm(given: Given) -> Recipe:
         settings["alpha_mode"] = "sum"
     if "within" in given.flags:
         settings["within_channel"] = True
-    return _recipe(given, layers.LocalResponseNorm, given.values["size"], **settings)
+    return given.recipe(layers.LocalResponseNorm, given.values["size"], **settings)
 
 
 def _contrast(kind: Any, moded: bool) -> Any:
     def make(given: Given) -> Recipe:
-        if _maps(given) != 2:
+        if given.maps() != 2:
             given.fail(f"{given.word} reads pictures, of 2 axes, got {given.axes}")
         settings = _real_settings(given, sigma="sigma", floor="floor")
         if moded and "torch7" in given.flags:
             settings["mode"] = "torch7"
         if "zeros" in given.flags:
             settings["border"] = "zeros"
-        return _recipe(given, kind, given.along("kernel", 7), **settings)
+        return given.recipe(kind, given.along("kernel", 7), **settings)
 
     return make
 
 
 def _upsample(given: Given) -> Recipe:
-    axes = _maps(given)
+    axes = given.maps()
     smooth = {1: "linear", 2: "bilinear", 3: "trilinear"}[axes]
     mode = given.flags[-1] if given.flags else "nearest"
     if mode not in ("nearest", smooth) and not (mode == "bicubic" and axes == 2):
         given.fail(f"along {axes} axes upsample is nearest or {smooth}, got {mode}")
     scale = given.along("scale")
-    return _recipe(given, nn.Upsample, scale_factor=scale, mode=mode)
+    return given.recipe(nn.Upsample, scale_factor=scale, mode=mode)
 
 
 def _shuffle(given: Given) -> Recipe:
-    if _maps(given) != 2:
+    if given.maps() != 2:
         given.fail(f"pixelshuffle reads pictures, of 2 axes, got {given.axes}")
-    return _recipe(given, nn.PixelShuffle, given.values["scale"])
+    return given.recipe(nn.PixelShuffle, given.values["scale"])
 
 
 def _dropout(given: Given) -> Recipe:
-    kind = _of("Dropout", _maps(given), nn) if "maps" in given.flags else nn.Dropout
-    return _recipe(given, kind, float(given.values.get("p", 0.5)))
+    kind = module_of("Dropout", given.maps(), nn) if "maps" in given.flags else nn.Dropout
+    return given.recipe(kind, float(given.values.get("p", 0.5)))
 
 
 def _plain(kind: Any, *names: str) -> Any:
-    return lambda given: _recipe(given, kind, *(given.values[name] for name in names))
+    return lambda given: given.recipe(kind, *(given.values[name] for name in names))
 
 
 _EPS = {"eps": "real"}
@@ -221,7 +211,7 @@ PLAIN: dict[str, Word] = {
     "relu6": _activation(nn.ReLU6),
     "leaky": _activation(nn.LeakyReLU, "slope"),
     "prelu": Word(
-        make=lambda given: _recipe(given, nn.PReLU, given.channels if "maps" in given.flags else 1), flags=("maps",)
+        make=lambda given: given.recipe(nn.PReLU, given.channels if "maps" in given.flags else 1), flags=("maps",)
     ),
     "elu": _activation(nn.ELU, "alpha"),
     "selu": _activation(nn.SELU),

@@ -114,6 +114,20 @@ class Given:
         """
         raise Fault(self.places.get(name, self.place), message)
 
+    def maps(self) -> int:
+        """The axes of the input, which must be maps.
+
+        Raises:
+            Fault: if it is flat.
+        """
+        if self.axes == 0:
+            self.fail(f"{self.word} reads maps, but {self.channels:,} numbers in a row come: they are flat")
+        return self.axes
+
+    def recipe(self, kind: Any, *args: Any, **settings: Any) -> Recipe:
+        """A layer that reads the input."""
+        return Recipe(kind, args, tuple(settings.items()), sizes=self.sizes)
+
     def along(self, name: str, default: Any = None) -> Any:
         """A size, as one number where it is one for all axes."""
         value = self.values.get(name, default)
@@ -164,7 +178,7 @@ def settings_of(layer: Layer, word: Word, shape: tuple[int, ...], classes: int) 
         Fault: if one is unknown, given twice, lacking or of another kind.
     """
     given = Given(layer.word, layer.place, shape, classes)
-    waiting, items, keywords = list(word.takes), list(layer.items), _keywords(word)
+    waiting, items, keywords = list(word.takes), list(layer.items), keywords_of(word)
     while items:
         item = items.pop(0)
         if isinstance(item.value, Stride):
@@ -199,7 +213,7 @@ def settings_of(layer: Layer, word: Word, shape: tuple[int, ...], classes: int) 
     return given
 
 
-def _keywords(word: Word) -> dict[str, str]:
+def keywords_of(word: Word) -> dict[str, str]:
     """The settings that a word of their own begins, with their kinds."""
     return {**word.keywords, **({"pad": "pads", "dilation": "size"} if word.windowed else {})}
 

@@ -7,28 +7,18 @@ from torch import nn
 
 from striate import nn as layers
 from striate import tables
-from striate.models.notation.plain_words import PLAIN
+from striate.models.notation.plain_words import PLAIN, module_of
 from striate.models.notation.recipe import Recipe, Table
 from striate.models.notation.settings import MODES, PADDING_WORDS, Given, Word
+from striate.models.notation.syntax import Pads
 
 _LINKS = 10_000_000
 _TABLES: dict[str, Any] = {"lenet5_c3": tables.lenet5_c3, "all": tables.full, "one_to_one": tables.one_to_one}
 
 
-def _recipe(given: Given, kind: Any, *args: Any, **settings: Any) -> Recipe:
-    return Recipe(kind, args, tuple(settings.items()), sizes=given.sizes)
-
-
-def _maps(given: Given) -> int:
-    """The axes of the input, which must be maps."""
-    if given.axes == 0:
-        given.fail(f"{given.word} reads maps, but {given.channels:,} numbers in a row come: they are flat")
-    return given.axes
-
-
 def _settings(given: Given, transposed: bool = False) -> dict[str, Any]:
     """The settings of a window and of a convolution that are not the usual ones."""
-    _maps(given)
+    given.maps()
     if not transposed:
         for window, size in zip(given.windows(), given.sizes, strict=True):
             # Where it does not fit, the geometry says by how much; PyTorch would say it in other words.
@@ -49,25 +39,21 @@ def _settings(given: Given, transposed: bool = False) -> dict[str, Any]:
     return usual
 
 
-def _of(family: str, axes: int, home: Any = layers) -> Any:
-    return getattr(home, f"{family}{axes}d")
-
-
 def _conv(given: Given) -> Recipe:
     settings = _settings(given)
     args = (given.channels, given.values["filters"], given.along("kernel"))
     pads = given.even_pads()
     if pads is None or settings.get("padding_mode") == "learned":
-        return _recipe(given, _of("Conv", given.axes), *args, **settings)
+        return given.recipe(module_of("Conv", given.axes), *args, **settings)
     settings.pop("padding", None)
-    return _recipe(given, _of("Conv", given.axes, nn), *args, **settings, **({"padding": pads} if pads else {}))
+    return given.recipe(module_of("Conv", given.axes, nn), *args, **settings, **({"padding": pads} if pads else {}))
 
 
 def _depthwise(given: Given) -> Recipe:
     settings = _settings(given)
     if "multiplier" in given.values:
         settings["multiplier"] = given.values["multiplier"]
-    return _recipe(given, _of("DepthwiseConv", given.axes), given.channels, given.along("kernel"), **settings)
+    return given.recipe(module_of("DepthwiseConv", given.axes), given.channels, given.along("kernel"), **settings)
 
 
 def _filters(family: str, **fixed: Any) -> Any:
@@ -78,17 +64,16 @@ def _filters(family: str, **fixed: Any) -> Any:
                 settings[setting] = given.values[word]
         if "nomask" in given.flags:
             settings["mask"] = False
-        kind = _of(family, given.axes)
-        return _recipe(given, kind, given.channels, given.values["filters"], given.along("kernel"), **settings)
+        kind = module_of(family, given.axes)
+        return given.recipe(kind, given.channels, given.values["filters"], given.along("kernel"), **settings)
 
     return make
 
 
 def _spatial(given: Given) -> Recipe:
-    if _maps(given) != 2:
+    if given.maps() != 2:
         given.fail(f"spatial reads pictures, of 2 axes, got {given.axes}")
-    return _recipe(
-        given, layers.SpatiallySeparableConv2d, given.channels, given.values["filters"], given.along("kernel"),
+    return given.recipe(layers.SpatiallySeparableConv2d, given.channels, given.values["filters"], given.along("kernel"),
         **_settings(given),
     )  # fmt: skip
 
@@ -98,20 +83,26 @@ def _local(given: Given) -> Recipe:
     if "sharedbias" in given.flags:
         settings["bias"] = "shared"
     args = (given.channels, given.values["filters"], given.along("kernel"), given.sizes)
-    return _recipe(given, _of("LocalConv", given.axes), *args, **settings)
+    return given.recipe(module_of("LocalConv", given.axes), *args, **settings)
 
 
 def _transposed(given: Given) -> Recipe:
     settings = _settings(given, transposed=True)
+    windows = given.windows()
     if "outpad" in given.values:
-        settings["output_padding"] = given.along("outpad")
-    crops = [window.crops() for window in given.windows()]
+        more = settings["output_padding"] = given.along("outpad")
+        if isinstance(more, Pads):
+            given.fail("outpad of transposed is a number or a size as 1x2", "outpad")
+        each = more if isinstance(more, tuple) else (more,) * given.axes
+        if any(side >= max(window.stride, window.dilation) for side, window in zip(each, windows, strict=True)):
+            given.fail("outpad must be less than the stride or the dilation", "outpad")
+    crops = [window.crops() for window in windows]
     args = (given.channels, given.values["filters"], given.along("kernel"))
     if all(low == high >= 0 for low, high in crops) and "padding_mode" not in settings:
         pads = tuple(low for low, _ in crops)
         settings["padding"] = pads[0] if len(set(pads)) == 1 else pads
-        return _recipe(given, _of("ConvTranspose", given.axes, nn), *args, **settings)
-    return _recipe(given, _of("ConvTranspose", given.axes), *args, **settings)
+        return given.recipe(module_of("ConvTranspose", given.axes, nn), *args, **settings)
+    return given.recipe(module_of("ConvTranspose", given.axes), *args, **settings)
 
 
 def _table(given: Given) -> Recipe:
@@ -135,14 +126,16 @@ def _table(given: Given) -> Recipe:
         code = f"tables.{function.__name__}({', '.join(map(str, args))})"
     else:
         given.fail(f"there is no table {name}: expected {', '.join(_TABLES)} or random", "table")
-    return _recipe(given, _of("TableConv", given.axes), Table(code, found), above, given.along("kernel"), **settings)
+    return given.recipe(
+        module_of("TableConv", given.axes), Table(code, found), above, given.along("kernel"), **settings
+    )
 
 
 def _linear(given: Given) -> Recipe:
     if given.axes:
         given.fail("linear reads numbers in a row, but maps come: write flatten or globalavg before it")
     bias = {"bias": False} if "nobias" in given.flags else {}
-    return _recipe(given, nn.Linear, given.channels, given.values["units"], **bias)
+    return given.recipe(nn.Linear, given.channels, given.values["units"], **bias)
 
 
 _BANK = ("filters:count", "kernel:size")
