@@ -103,7 +103,7 @@ def test_a_text_longer_than_a_name_of_a_file(striate: Command):
 def test_files_are_not_replaced(striate: Command):
     Path("a.py").write_text("old")
     message = refused(striate, "mlp", "--safetensors", "a.safetensors", "--code", "a.py")
-    assert message == "a.py is there already: name another file, or ask to overwrite it"
+    assert message == "a.py is there already: name another file, or replace it with --overwrite"
     assert Path("a.py").read_text() == "old"
     assert striate("export", "mlp", "--code", "a.py", "--overwrite").status == 0
     assert "def build()" in Path("a.py").read_text()

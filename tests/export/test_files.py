@@ -43,7 +43,9 @@ def test_places(tmp_path: Path):
     check_place(file, overwrite=False)
     file.touch()
     check_place(file, overwrite=True)
-    with pytest.raises(FileExistsError, match=r"a\.txt is there already: name another file, or ask to overwrite it"):
+    with pytest.raises(
+        FileExistsError, match=r"a\.txt is there already: name another file, or replace it with --overwrite"
+    ):
         check_place(file, overwrite=False)
     with pytest.raises(IsADirectoryError, match="is a folder: name a file"):
         check_place(tmp_path, overwrite=True)

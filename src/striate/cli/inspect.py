@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import re
 import shutil
 import sys
@@ -58,11 +57,14 @@ def inspect(
     ] = None,
 ) -> None:
     """Read a network without running it: sizes, costs, memory, receptive fields, and what is wrong."""
+    from striate.export.files import check_place
+
     for file in (("--html", html), ("--svg", svg)):
         _check_together(("--json", as_json), ("--markdown", as_markdown), file)
         _check_together(("--layer", layer), ("--vs", vs), ("--memory", memory), file)
     _check_together(("--layer", layer), ("--markdown", as_markdown))
-    _check_files([html, svg], overwrite)
+    for written in filter(None, (html, svg)):
+        check_place(written, overwrite=overwrite)
     sizes = [parse_input(text) for text in input or []]
     available = None if memory is None else parse_memory(memory)
     place = None if unit is None else parse_unit(unit, layer)
@@ -228,43 +230,14 @@ def _largest(inspection: "Inspection", available: int, optimizer: str) -> tuple[
 
 def _written(files: Sequence[tuple[Path | None, Callable[[], str]]]) -> str:
     """Write what is asked for, all of it once all of it is there; tell where."""
+    from striate.export.files import placed
+
     contents = [(file, make()) for file, make in files if file is not None]
     for file, content in contents:
-        _replace(file, content.encode("utf-8", "backslashreplace"))
+        # That there is none, or that it is to be replaced, was seen before.
+        with placed(file, overwrite=True) as temporary:
+            temporary.write_bytes(content.encode("utf-8", "backslashreplace"))
     return "".join(f"{file}\n" for file, _ in contents)
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file under a temporary name, bring it to the disk, then put it in place."""
-    temporary = file.with_name(f".{file.name}.partial")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _check_files(files: Sequence[Path | None], overwrite: bool) -> None:
-    """See that files can be written.
-
-    Raises:
-        FileExistsError: if one is there already.
-        IsADirectoryError: if one is a folder.
-        FileNotFoundError: if the folder that one should lie in is not there.
-    """
-    for file in files:
-        if file is None:
-            continue
-        if file.is_dir():
-            raise IsADirectoryError(f"{file} is a folder: name a file")
-        if file.exists() and not overwrite:
-            raise FileExistsError(f"{file} is there already: name another file, or replace it with --overwrite")
-        if not file.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {file.parent} to write {file.name} to")
 
 
 def _check_together(*options: tuple[str, object]) -> None:

@@ -20,7 +20,7 @@ def check_place(file: Path, *, overwrite: bool) -> None:
     if file.exists() and not file.is_file():
         raise FileExistsError(f"{file} is no regular file: name another")
     if os.path.lexists(file) and not overwrite:
-        raise FileExistsError(f"{file} is there already: name another file, or ask to overwrite it")
+        raise FileExistsError(f"{file} is there already: name another file, or replace it with --overwrite")
     if not file.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {file.parent} to write {file.name} to")
 
