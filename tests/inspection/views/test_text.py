@@ -146,3 +146,11 @@ def test_several_inputs() -> None:
             return torch.relu(one + other)
 
     assert render(inspect(Sum(), [(1, 2, 3), (1, 2, 3)])).startswith("Sum on 1×2×3 and 1×2×3\n")
+
+
+def test_a_long_name_is_shortened() -> None:
+    found = altered(chain(), (1, 3, 31, 31), name="conv 4 3x3, relu, " * 20)
+    title = render(found).splitlines()[0]
+    assert len(title) == 80
+    assert title.startswith("conv 4 3x3")
+    assert title.endswith(" on 1×3×31×31")

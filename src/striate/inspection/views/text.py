@@ -77,7 +77,8 @@ def render(inspection: "Inspection", view: Literal["tree", "flat", "operator"] =
     if width < 40:
         raise ValueError(f"width must be at least 40, got {width}")
     sizes = " and ".join(map(product, inspection.input_sizes))
-    lines = [f"{visible(inspection.name)} on {sizes}" if sizes else visible(inspection.name), ""]
+    on = f" on {sizes}" if sizes else ""
+    lines = [shortened(visible(inspection.name), max(width - len(on), 20)) + on, ""]
     if view == "operator":
         lines += _operators(inspection, width)
     else:
