@@ -62,7 +62,8 @@ def test_networks(name: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in ("all_cnn_c", "mlp") else pytest.param(name, marks=pytest.mark.sweep) for name in CASES]
+    "name",
+    [name if name in ("all_cnn_c", "mlp", "vgg11") else pytest.param(name, marks=pytest.mark.sweep) for name in CASES],
 )
 def test_other_sizes(name: str, tmp_path: Path):
     network = build(name).eval()

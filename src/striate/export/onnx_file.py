@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from striate.export.averages import open_averages
 from striate.export.comparison import (
     answers,
     check,
@@ -103,8 +104,11 @@ def to_onnx(
     sizes = sizes_of(model, input_size)
     network = still(model)
     tried = _tried(network, sizes, dtype, dynamic_batch, dynamic_size)
+    if dynamic_size:
+        open_averages(network)
     with placed(file, overwrite=overwrite) as temporary:
-        first = sample(2 if dynamic_batch else 1, sizes, dtype)
+        # On the least input that a network takes, its maps may be one wide, and PyTorch would take that for granted.
+        first = sample(2 if dynamic_batch else 1, _grown(sizes, 2.0) if dynamic_size else sizes, dtype)
         program = _exported(network, first, opset, _axes(len(sizes), dynamic_batch, dynamic_size))
         program.model.metadata_props.update(words)
         program.save(temporary, external_data=False)
@@ -158,13 +162,17 @@ def _tried(
     inputs = [sample(batch, sizes, dtype) for batch in batches]
     tried = [(input, answers(network, input)) for input in inputs]
     if dynamic_size:
-        others = (sizes[0], *(side + side // 4 + axis for axis, side in enumerate(sizes[1:], 1)))
-        other = sample(batches[-1], others, dtype)
+        others = [sample(batches[-1], _grown(sizes, 1.25), dtype), sample(1, _grown(sizes, 2.5), dtype)]
         try:
-            tried.append((other, answers(network, other)))
+            tried += [(other, answers(network, other)) for other in others]
         except ValueError as error:
             raise ValueError(f"dynamic_size needs a network that takes inputs of any size: {error}") from error
     return tried
+
+
+def _grown(sizes: tuple[int, ...], factor: float) -> tuple[int, ...]:
+    """Larger sides, another each."""
+    return sizes[0], *(int(factor * side) + axis for axis, side in enumerate(sizes[1:], 1))
 
 
 def _exported(network: nn.Module, input: Tensor, opset: int, axes: dict[int, str]) -> Any:
