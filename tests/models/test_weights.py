@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.models.loading.filling import fit_weights
 from torch import Tensor
 
 from striate import models
 from striate.models import LeNet5, Loaded, LoadReport, lenet5
-from striate.models.loading.plan import fit_weights
 from striate.models.loading.preprocessing import Preprocessing
 
 Save = Callable[..., Path]

@@ -1,11 +1,12 @@
 import pytest
 import torch
 from tests.models.cases import build, error, inputs
+from tests.models.loading.filling import fit_weights
 from torch import Tensor
 
 from striate import models
 from striate.models import Network
-from striate.models.loading.plan import fit_weights, plan
+from striate.models.loading.plan import plan
 from striate.nn import DeformConv2d
 
 

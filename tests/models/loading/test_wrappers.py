@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.models.loading.filling import fit_weights
 from torch import Tensor
 
 from striate import models
-from striate.models.loading.plan import fit_weights, plan
+from striate.models.loading.plan import plan
 from striate.models.loading.wrappers import parts_of, prefixes, unwrapped
 
 

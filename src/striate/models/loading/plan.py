@@ -138,22 +138,6 @@ def plan(
     return Plan(fitting, report)
 
 
-def fit_weights(network: Network, tensors: Mapping[str, Tensor], file: str) -> LoadReport:
-    """Put tensors in a network's places, with its first layer and its classifier changed to fit.
-
-    Args:
-        network: whose tensors are overwritten, those that fit.
-        tensors: by name.
-        file: where they are from, for the report.
-
-    Returns:
-        What was loaded.
-    """
-    found = plan(network, tensors, file)
-    found.fill(network, tensors.__getitem__)
-    return found.report
-
-
 class _Names(NamedTuple):
     """Whose names a file has, and which tensors of the network they are."""
 
