@@ -84,15 +84,15 @@ class Samples:
             float(window.scale),
             window.remove_center,
             mask is not None,
-            number_type(input.dtype),
-            tl.int32,
+            number_type(input.dtype).name,
+            tl.int32.name,
         )
 
     def launch(self, kernel: Any, programs: Callable[[dict[str, Any]], int], **others: Any) -> None:
         """Run a kernel for so many programs."""
         own = {"input": self.pictures, "offset": self.offsets, "mask": self.masks}
         tensors = [tensor for tensor in others.values() if isinstance(tensor, Tensor)]
-        taps = self._taps._replace(index=index_type(*own.values(), *tensors))
+        taps = self._taps._replace(index=index_type(*own.values(), *tensors).name)
         launched(kernel, lambda all: (programs(all),), self.pictures, **own, **others, **self._sizes, TAPS=taps)
 
     def gradients(
@@ -183,22 +183,22 @@ def _sums_forward_kernel(
     tiles = tl.cdiv(each, BLOCK_C)
     rest = tl.program_id(0) // MULTIPLIER
     g = rest // tiles % G
-    m = (rest // (tiles * G)).to(TAPS.index) * BLOCK_P + tl.arange(0, BLOCK_P)
+    m = (rest // (tiles * G)).to(tl.dtype(TAPS.index)) * BLOCK_P + tl.arange(0, BLOCK_P)
     c = rest % tiles * BLOCK_C + tl.arange(0, BLOCK_C)
     own, own_c = m < M, c < each
     c += g * each
     o = c * MULTIPLIER + tl.program_id(0) % MULTIPLIER
     n = m // (outputs[0] * outputs[1] * outputs[2])
     first = n * (sizes[0] * sizes[1] * sizes[2])
-    total = tl.zeros((BLOCK_P, BLOCK_C), TAPS.number)
+    total = tl.zeros((BLOCK_P, BLOCK_C), tl.dtype(TAPS.number))
     if BIASED:
-        total += tl.load(bias + o, mask=own_c, other=0).to(TAPS.number)[None, :]
+        total += tl.load(bias + o, mask=own_c, other=0).to(tl.dtype(TAPS.number))[None, :]
     for t in range(TAPS.many):
         samples = samples_of(offset, mask, m, own, g, t, outputs, G, TAPS)
         values = sampled(input, first, c, own_c, own, samples, sizes, C, TAPS)
         if WEIGHTED:
-            values *= tl.load(weight + t * (C * MULTIPLIER) + o, mask=own_c, other=0).to(TAPS.number)[None, :]
+            values *= tl.load(weight + t * (C * MULTIPLIER) + o, mask=own_c, other=0).to(tl.dtype(TAPS.number))[None, :]
         total += values
     p = m - n * (outputs[0] * outputs[1] * outputs[2])
-    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(TAPS.index) * steps[1])[None, :]
+    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(tl.dtype(TAPS.index)) * steps[1])[None, :]
     tl.store(at, total.to(output.dtype.element_ty), mask=own[:, None] & own_c[None, :])

@@ -116,7 +116,7 @@ def _grad_values(
     BLOCK_O: tl.constexpr,
 ):
     """The gradients of a tile (pixels, channels) of samples of tap t, `first + c`, which lie in one group."""
-    total = tl.zeros((m.shape[0], c.shape[0]), TAPS.number)
+    total = tl.zeros((m.shape[0], c.shape[0]), tl.dtype(TAPS.number))
     if PRODUCT:
         head = (first // group * TAPS.many + t) * group + first % group + c
         for begin in range(0, filters, BLOCK_O):
@@ -125,14 +125,14 @@ def _grad_values(
             grads = tl.load(at, mask=own[:, None] & (o < filters)[None, :], other=0).to(VALUE)
             at = weight + head[:, None] * filters + o[None, :]
             values = tl.load(at, mask=own_c[:, None] & (o < filters)[None, :], other=0).to(VALUE)
-            total = tl.dot(grads, tl.trans(values), total, input_precision=PRECISION, out_dtype=TAPS.number)
+            total = tl.dot(grads, tl.trans(values), total, input_precision=PRECISION, out_dtype=tl.dtype(TAPS.number))
     else:
         for j in range(filters):
             o = (first + c) * filters + j
             at = grad + m[:, None] * OC + o[None, :]
-            grads = tl.load(at, mask=own[:, None] & own_c[None, :], other=0).to(TAPS.number)
+            grads = tl.load(at, mask=own[:, None] & own_c[None, :], other=0).to(tl.dtype(TAPS.number))
             if WEIGHTED:
-                grads *= tl.load(weight + t * OC + o, mask=own_c, other=0).to(TAPS.number)[None, :]
+                grads *= tl.load(weight + t * OC + o, mask=own_c, other=0).to(tl.dtype(TAPS.number))[None, :]
             total += grads
     return tl.where(own_c[None, :], total, 0)
 
@@ -184,7 +184,7 @@ def _samples_backward_kernel(
 ):
     """One tap of one offset group at a tile of pixels: all its channels, so that offsets and mask are summed here."""
     t, g = tl.program_id(0) % TAPS.many, tl.program_id(0) // TAPS.many % G
-    m = (tl.program_id(0) // (TAPS.many * G)).to(TAPS.index) * BLOCK_P + tl.arange(0, BLOCK_P)
+    m = (tl.program_id(0) // (TAPS.many * G)).to(tl.dtype(TAPS.index)) * BLOCK_P + tl.arange(0, BLOCK_P)
     own = m < M
     P = outputs[0] * outputs[1] * outputs[2]
     n = m // P
@@ -192,8 +192,8 @@ def _samples_backward_kernel(
     below, part, unknown, factor = samples_of(offset, mask, m, own, g, t, outputs, G, TAPS)
     exists = own & (unknown == 0)
     step = tl.load(quantum)
-    sum_z, sum_y = tl.zeros((BLOCK_P,), TAPS.number), tl.zeros((BLOCK_P,), TAPS.number)
-    sum_x, sum_factor = tl.zeros((BLOCK_P,), TAPS.number), tl.zeros((BLOCK_P,), TAPS.number)
+    sum_z, sum_y = tl.zeros((BLOCK_P,), tl.dtype(TAPS.number)), tl.zeros((BLOCK_P,), tl.dtype(TAPS.number))
+    sum_x, sum_factor = tl.zeros((BLOCK_P,), tl.dtype(TAPS.number)), tl.zeros((BLOCK_P,), tl.dtype(TAPS.number))
     tiles = tl.cdiv(together, BLOCK_C)
     for tile in range(each // together * tiles):
         start = g * each + tile // tiles * together
@@ -208,7 +208,7 @@ def _samples_backward_kernel(
             at = ((first + pixel) * C)[:, None] + (start + c)[None, :]
             here = inside[:, None] & own_c[None, :]
             if NEEDS_MOVES:
-                values = tl.load(input + at, mask=here, other=0).to(TAPS.number)
+                values = tl.load(input + at, mask=here, other=0).to(tl.dtype(TAPS.number))
                 dot = tl.where(inside, tl.sum(values * grads, 1), 0)
                 sum_factor += share_z * share_y * share_x * dot
                 dot = tl.where(inside, dot * factor, 0)

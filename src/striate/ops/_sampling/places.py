@@ -25,8 +25,8 @@ class Taps(NamedTuple):
     scale: float
     remove_center: bool
     masked: bool
-    number: Any
-    index: Any
+    number: str
+    index: str
 
 
 @jit
@@ -39,7 +39,7 @@ def _along(place, tap, offset, TAPS: tl.constexpr, AXIS: tl.constexpr):
         move = offset
     else:
         start += TAPS.middle[AXIS]
-        move = (tl.cast(step - TAPS.middle[AXIS], TAPS.number) + offset) * TAPS.scale
+        move = (tl.cast(step - TAPS.middle[AXIS], tl.dtype(TAPS.number)) + offset) * TAPS.scale
     unknown = move != move
     move = tl.where(unknown, 0, tl.minimum(tl.maximum(move, -_FAR), _FAR))
     whole = tl.floor(move)
@@ -59,22 +59,22 @@ def samples_of(offset, mask, m, own, g, t, outputs, G, TAPS: tl.constexpr):
     if TAPS.remove_center:
         k += tl.cast(t >= TAPS.many // 2, tl.int32)
     first = offset + at * TAPS.axes * P + p
-    move = tl.load(first + (TAPS.axes - 1) * P, mask=own, other=0).to(TAPS.number)
+    move = tl.load(first + (TAPS.axes - 1) * P, mask=own, other=0).to(tl.dtype(TAPS.number))
     x, part_x, unknown = _along(p % outputs[2], k % TAPS.kernel[2], move, TAPS, 2)
     y, z, part_y, part_z = x, x, part_x, part_x
     if TAPS.axes > 1:
-        move = tl.load(first + (TAPS.axes - 2) * P, mask=own, other=0).to(TAPS.number)
+        move = tl.load(first + (TAPS.axes - 2) * P, mask=own, other=0).to(tl.dtype(TAPS.number))
         row = p // outputs[2] % outputs[1]
         y, part_y, lost = _along(row, k // TAPS.kernel[2] % TAPS.kernel[1], move, TAPS, 1)
         unknown = unknown | lost
     if TAPS.axes > 2:
-        move = tl.load(first, mask=own, other=0).to(TAPS.number)
+        move = tl.load(first, mask=own, other=0).to(tl.dtype(TAPS.number))
         plane = p // (outputs[1] * outputs[2])
         z, part_z, lost = _along(plane, k // (TAPS.kernel[1] * TAPS.kernel[2]), move, TAPS, 0)
         unknown = unknown | lost
     factor = part_x * 0 + 1
     if TAPS.masked:
-        factor = tl.load(mask + at * P + p, mask=own, other=0).to(TAPS.number)
+        factor = tl.load(mask + at * P + p, mask=own, other=0).to(tl.dtype(TAPS.number))
         factor = tl.where(tl.abs(factor) < float("inf"), factor, float("nan"))
     return (z, y, x), (part_z, part_y, part_x), unknown & own, factor
 
@@ -100,7 +100,7 @@ def corner_of(below, part, exists, sizes, CORNER: tl.constexpr, TAPS: tl.constex
         inside = inside & (z >= 0) & (z < sizes[0])
         pixel += z * sizes[1] * sizes[2]
         share_z = part[0] if CORNER // 4 else 1 - part[0]
-    return tl.where(inside, pixel, 0).to(TAPS.index), inside, share_z, share_y, share_x
+    return tl.where(inside, pixel, 0).to(tl.dtype(TAPS.index)), inside, share_z, share_y, share_x
 
 
 @jit
@@ -118,10 +118,10 @@ def sampled(
     """A tile (pixels, channels) of samples, times their factors; `first` is the first pixel of each one's picture."""
     below, part, unknown, factor = samples
     exists = own & (unknown == 0)
-    total = tl.zeros((own.shape[0], c.shape[0]), TAPS.number)
+    total = tl.zeros((own.shape[0], c.shape[0]), tl.dtype(TAPS.number))
     for corner in tl.static_range(2**TAPS.axes):
         pixel, inside, share_z, share_y, share_x = corner_of(below, part, exists, sizes, corner, TAPS)
         at = input + ((first + pixel) * C)[:, None] + c[None, :]
-        values = tl.load(at, mask=inside[:, None] & own_c[None, :], other=0).to(TAPS.number)
+        values = tl.load(at, mask=inside[:, None] & own_c[None, :], other=0).to(tl.dtype(TAPS.number))
         total += values * (share_z * share_y * share_x)[:, None]
     return tl.where(unknown[:, None], float("nan"), total) * factor[:, None]

@@ -186,14 +186,14 @@ def _deform_forward_kernel(
     """A tile (pixels, filters of one group): the sum over channels and taps of samples times weights."""
     tiles = tl.cdiv(filters, BLOCK_O)
     run = tl.program_id(0) // tiles % (C // group)
-    m = (tl.program_id(0) // (tiles * (C // group))).to(TAPS.index) * BLOCK_P + tl.arange(0, BLOCK_P)
+    m = (tl.program_id(0) // (tiles * (C // group))).to(tl.dtype(TAPS.index)) * BLOCK_P + tl.arange(0, BLOCK_P)
     o = tl.program_id(0) % tiles * BLOCK_O + tl.arange(0, BLOCK_O)
     own, own_o = m < M, o < filters
     n = m // (outputs[0] * outputs[1] * outputs[2])
     first = n * (sizes[0] * sizes[1] * sizes[2])
-    total = tl.zeros((BLOCK_P, BLOCK_O), TAPS.number)
+    total = tl.zeros((BLOCK_P, BLOCK_O), tl.dtype(TAPS.number))
     if BIASED:
-        total += tl.load(bias + run * filters + o, mask=own_o, other=0).to(TAPS.number)[None, :]
+        total += tl.load(bias + run * filters + o, mask=own_o, other=0).to(tl.dtype(TAPS.number))[None, :]
     for start in range(0, group, together):
         for t in range(TAPS.many):
             samples = samples_of(offset, mask, m, own, (run * group + start) // each, t, outputs, G, TAPS)
@@ -205,11 +205,11 @@ def _deform_forward_kernel(
                 at = weight + ((run * TAPS.many + t) * group + c)[:, None] * filters + o[None, :]
                 weights = tl.load(at, mask=own_c[:, None] & own_o[None, :], other=0).to(VALUE)
                 total = tl.dot(
-                    values.to(VALUE), weights, total, input_precision=PRECISION, out_dtype=TAPS.number
+                    values.to(VALUE), weights, total, input_precision=PRECISION, out_dtype=tl.dtype(TAPS.number)
                 )  # fmt: skip
     p = m - n * (outputs[0] * outputs[1] * outputs[2])
     o += run * filters
-    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(TAPS.index) * steps[1])[None, :]
+    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(tl.dtype(TAPS.index)) * steps[1])[None, :]
     tl.store(at, total.to(output.dtype.element_ty), mask=own[:, None] & own_o[None, :])
 
 
@@ -253,13 +253,13 @@ def _deform_backward_weight_kernel(
     tiles, parts = tl.cdiv(filters, BLOCK_O), tl.cdiv(together, BLOCK_C)
     runs = C // together * parts
     t = tl.program_id(0) // (tiles * runs) % TAPS.many
-    begin = (tl.program_id(0) // (tiles * runs * TAPS.many)).to(TAPS.index)
+    begin = (tl.program_id(0) // (tiles * runs * TAPS.many)).to(tl.dtype(TAPS.index))
     run = tl.program_id(0) // tiles % runs
     o = tl.program_id(0) % tiles * BLOCK_O + tl.arange(0, BLOCK_O)
     c = run % parts * BLOCK_C + tl.arange(0, BLOCK_C)
     own_c, own_o = c < together, o < filters
     start = run // parts * together
-    total = tl.zeros((BLOCK_C, BLOCK_O), TAPS.number)
+    total = tl.zeros((BLOCK_C, BLOCK_O), tl.dtype(TAPS.number))
     for tile in range(0, tl.minimum(slab, M - begin * slab), BLOCK_P):
         m = begin * slab + tile + tl.arange(0, BLOCK_P)
         own = m < M
@@ -269,7 +269,7 @@ def _deform_backward_weight_kernel(
         at = grad + m[:, None] * OC + (start // group * filters + o)[None, :]
         grads = tl.load(at, mask=own[:, None] & own_o[None, :], other=0).to(VALUE)
         total = tl.dot(
-            tl.trans(values.to(VALUE)), grads, total, input_precision=PRECISION, out_dtype=TAPS.number
+            tl.trans(values.to(VALUE)), grads, total, input_precision=PRECISION, out_dtype=tl.dtype(TAPS.number)
         )  # fmt: skip
     row = ((begin * (C // group) + start // group) * TAPS.many + t) * group + start % group + c
     tl.store(sums + row[:, None] * filters + o[None, :], total, mask=own_c[:, None] & own_o[None, :])
@@ -307,12 +307,12 @@ def _depthwise_backward_weight_kernel(
     parts = tl.cdiv(each, BLOCK_C)
     rest = tl.program_id(0) // MULTIPLIER
     g, t = rest // parts % G, rest // (parts * G) % TAPS.many
-    begin = (rest // (parts * G * TAPS.many)).to(TAPS.index)
+    begin = (rest // (parts * G * TAPS.many)).to(tl.dtype(TAPS.index))
     c = rest % parts * BLOCK_C + tl.arange(0, BLOCK_C)
     own_c = c < each
     c += g * each
     o = c * MULTIPLIER + tl.program_id(0) % MULTIPLIER
-    total = tl.zeros((BLOCK_P, BLOCK_C), TAPS.number)
+    total = tl.zeros((BLOCK_P, BLOCK_C), tl.dtype(TAPS.number))
     for tile in range(0, tl.minimum(slab, M - begin * slab), BLOCK_P):
         m = begin * slab + tile + tl.arange(0, BLOCK_P)
         own = m < M
@@ -320,6 +320,6 @@ def _depthwise_backward_weight_kernel(
         samples = samples_of(offset, mask, m, own, g, t, outputs, G, TAPS)
         values = sampled(input, first, c, own_c, own, samples, sizes, C, TAPS)
         at = grad + m[:, None] * (C * MULTIPLIER) + o[None, :]
-        total += values * tl.load(at, mask=own[:, None] & own_c[None, :], other=0).to(TAPS.number)
+        total += values * tl.load(at, mask=own[:, None] & own_c[None, :], other=0).to(tl.dtype(TAPS.number))
     row = (begin * TAPS.many + t) * (C * MULTIPLIER)
     tl.store(sums + row + o, tl.sum(total, 0), mask=own_c)
