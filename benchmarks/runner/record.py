@@ -19,6 +19,7 @@ from benchmarks.runner.gate import ROOT
 from benchmarks.runner.scaling import Growth
 from benchmarks.runner.table import verdicts
 from benchmarks.runner.timing import Outcome, Spread, Times, extra, ratio
+from striate.whole_files import written_whole
 
 FORMAT = 1
 RESULTS = ROOT / "benchmarks" / "results"
@@ -94,9 +95,8 @@ def check_writable(file: Path) -> None:
 
 def write(file: Path, record: Mapping[str, Any]) -> None:
     """Write the record whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(file)
+    with written_whole(file) as temporary:
+        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _times(times: Times) -> dict[str, Any]:

@@ -6,30 +6,6 @@ import pytest
 from striate.export.files import check_place, placed
 
 
-def test_a_file_is_put_in_place_at_the_end(tmp_path: Path):
-    file = tmp_path / "a.txt"
-    with placed(file, overwrite=False) as temporary:
-        assert temporary.parent == tmp_path and temporary != file
-        temporary.write_text("new")
-        temporary.chmod(0o600)
-        assert not file.exists()
-    assert file.read_text() == "new"
-    (tmp_path / "b.txt").touch()
-    assert file.stat().st_mode == (tmp_path / "b.txt").stat().st_mode
-    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
-
-
-@pytest.mark.parametrize("old", [None, "old"])
-def test_nothing_is_left_if_anything_goes_wrong(old: str | None, tmp_path: Path):
-    file = tmp_path / "a.txt"
-    if old is not None:
-        file.write_text(old)
-    with pytest.raises(KeyboardInterrupt), placed(file, overwrite=True) as temporary:
-        temporary.write_text("new")
-        raise KeyboardInterrupt
-    assert [other.read_text() for other in tmp_path.iterdir()] == ([] if old is None else [old])
-
-
 def test_a_file_that_someone_else_has_made_meanwhile_stays(tmp_path: Path):
     file = tmp_path / "a.txt"
     with pytest.raises(FileExistsError), placed(file, overwrite=False) as temporary:

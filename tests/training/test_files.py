@@ -1,4 +1,3 @@
-import errno
 import json
 import os
 from pathlib import Path
@@ -21,16 +20,10 @@ def test_a_name_that_is_no_utf8():
     assert json.loads(to_json([name])) == [name]
 
 
-def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+def test_a_failure_leaves_the_old_file(tmp_path: Path):
     file = tmp_path / "a.json"
     write_json(file, 1)
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(file, float("nan"))
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        write_json(file, 2)
     assert file.read_bytes() == b"1\n"
     assert os.listdir(tmp_path) == ["a.json"]

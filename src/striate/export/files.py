@@ -1,9 +1,11 @@
 """Writing a file beside its place, and putting it there only when it is known to be right."""
 
-import contextlib
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+
+from striate.whole_files import written_whole
 
 
 def check_place(file: Path, *, overwrite: bool) -> None:
@@ -25,25 +27,6 @@ def check_place(file: Path, *, overwrite: bool) -> None:
         raise FileNotFoundError(f"there is no folder {file.parent} to write {file.name} to")
 
 
-@contextlib.contextmanager
-def placed(file: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A name beside a file to write to and to check: put in place at the end, or removed if anything goes wrong.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
-    check_place(file, overwrite=overwrite)
-    temporary = file.with_name(f".{file.name}.partial")
-    try:
-        # Whoever writes may make a file of its own that nobody else can read.
-        temporary.touch()
-        mode = temporary.stat().st_mode & 0o777
-        yield temporary
-        temporary.chmod(mode)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        check_place(file, overwrite=overwrite)
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def placed(file: Path, *, overwrite: bool) -> AbstractContextManager[Path]:
+    """A name beside a file to write to and to check: put in place at the end, or removed if anything goes wrong."""
+    return written_whole(file, partial(check_place, file, overwrite=overwrite))

@@ -1,9 +1,11 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""How a run's files are written."""
 
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+from striate.whole_files import written_whole
 
 
 def to_json(content: Any) -> bytes:
@@ -14,17 +16,9 @@ def to_json(content: Any) -> bytes:
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write JSON under a temporary name, bring it to the disk, then rename it."""
-    temporary = file.with_name(f".{file.name}.partial")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(to_json(content))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write JSON, the whole file or nothing."""
+    with written_whole(file) as temporary:
+        temporary.write_bytes(to_json(content))
 
 
 def sync_folder(folder: Path) -> None:

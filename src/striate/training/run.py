@@ -11,6 +11,7 @@ from typing import Any
 
 import striate
 from striate.training.files import sync_folder, write_json
+from striate.whole_files import written_whole
 
 FORMAT = 1
 
@@ -166,9 +167,8 @@ class Journal:
 
     def replace(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Write the file anew with only these records."""
-        temporary = self.file.with_name(f".{self.file.name}.partial")
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-        temporary.replace(self.file)
+        with written_whole(self.file) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 
 def check_new(folder: Path) -> None:

@@ -72,6 +72,22 @@ def test_fetched_once(serve: Serve, folder: Path, announced: str | None):
     assert [file.read_bytes() for file in folder.iterdir()] == [CONTENT]
 
 
+def test_fetched_by_two_at_once(serve: Serve, folder: Path):
+    class Slow(Answer):
+        """Of a server that is overtaken."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            fetched(ADDRESS)
+            return super().read(size)
+
+    answers = iter([Slow(CONTENT), Answer(CONTENT)])
+    serve(lambda: next(answers))
+    file = fetched(ADDRESS)
+    assert {other.name: other.read_bytes() for other in folder.iterdir()} == {file.name: CONTENT}
+    (folder / "any").touch()
+    assert file.stat().st_mode == (folder / "any").stat().st_mode
+
+
 def raised(error: BaseException) -> Answer:
     raise error
 

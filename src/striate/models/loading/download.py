@@ -1,10 +1,7 @@
 """Files from where weights are published: whole and checked, or not there."""
 
-import contextlib
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
@@ -12,6 +9,8 @@ from typing import IO
 from urllib.request import urlopen
 
 import torch
+
+from striate.whole_files import written_whole
 
 # Weights of the largest network here take half of it.
 _LARGEST = 2**30
@@ -44,17 +43,8 @@ def fetched(address: str) -> Path:
         _check(found.hexdigest(), digits, f"{file}; delete it to fetch it anew")
         return file
     folder.mkdir(parents=True, exist_ok=True)
-    number, partial = tempfile.mkstemp(prefix=f".{name}.", suffix=".partial", dir=folder)
-    try:
-        with os.fdopen(number, "wb") as written:
-            _check(_fetch(address, written), digits, address)
-            written.flush()
-            os.fsync(written.fileno())
-        os.replace(partial, file)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        raise
+    with written_whole(file, concurrent=True) as temporary, temporary.open("wb") as written:
+        _check(_fetch(address, written), digits, address)
     return file
 
 

@@ -1,6 +1,5 @@
 """Writing a report: the page and its figures."""
 
-import os
 from pathlib import Path
 
 from striate.training.report.curves import panels
@@ -9,6 +8,7 @@ from striate.training.report.page import page
 from striate.training.report.pictures import filter_sheet
 from striate.training.report.scores import scores, worst_mistakes
 from striate.training.report.summary import RunSummary
+from striate.whole_files import written_whole
 
 
 def write_report(folder: Path, summary: RunSummary) -> Path:
@@ -73,10 +73,6 @@ def _caption(summary: RunSummary, position: int) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then put it in place."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    """Write a file whole or not at all."""
+    with written_whole(path) as temporary:
         temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
