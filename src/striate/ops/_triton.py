@@ -4,7 +4,8 @@ Where `TRITON_INTERPRET=1` is set, Triton runs kernels on the CPU, number by num
 there, in silence: a kernel says `widened` right after each load.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ INTERPRETED = bool(triton.knobs.runtime.interpret)
 
 jit: Callable[[Callable[..., Any]], Any] = triton.jit
 _WIDE = tl.constexpr(INTERPRETED)
+# The most tilings that are measured for a key: compiling one takes a second.
+_MEASURED = 4
 
 
 @jit
@@ -47,52 +50,84 @@ def widened(values):
 
 
 class _Tuned:
-    """A kernel that is launched with the fastest of its tilings, or with the first where nothing may be measured."""
+    """A kernel that is launched with the fastest tiling of those that suit it, or the first where none is measured."""
 
-    def __init__(self, kernel: Any, first: dict[str, int], measured: Any) -> None:
-        self._kernel, self._first, self._measured = kernel, first, measured
+    def __init__(self, kernel: Any, suited: Callable[[dict[str, Any]], list[dict[str, int]]], measured: Any) -> None:
+        self._kernel, self._suited, self._measured = kernel, suited, measured
 
     def __getitem__(self, grid: Callable[[dict[str, Any]], tuple[int, ...]]) -> Callable[..., None]:
         # Another tiling adds up in another order.
         if self._measured is not None and not torch.are_deterministic_algorithms_enabled():
-            launch: Callable[..., None] = self._measured[grid]
-            return launch
-        return lambda **arguments: self._kernel[grid(arguments | self._first)](**arguments, **self._first)
+            measured: Callable[..., None] = self._measured[grid]
+            return measured
+
+        def launch(**arguments: Any) -> None:
+            tiling = self._suited(arguments)[0]
+            self._kernel[grid(arguments | tiling)](**arguments, **tiling)
+
+        return launch
 
 
 def tuned(
-    tiles: Sequence[dict[str, int]], key: Sequence[str], small: dict[str, int], zero: Sequence[str] = ()
+    tiles: Sequence[dict[str, int]],
+    key: Sequence[str],
+    small: dict[str, int],
+    exact: Sequence[dict[str, int]] = (),
+    fits: Mapping[str, str] = MappingProxyType({}),
+    zero: Sequence[str] = (),
 ) -> Callable[[Any], Any]:
     """Let a kernel be launched with the fastest of a few tilings, measured once for each key and kept on the disk.
 
-    Under `torch.use_deterministic_algorithms` it is always the first.
+    Under `torch.use_deterministic_algorithms` it is always the first that suits.
 
     Args:
-        tiles: values of the kernel's `BLOCK_*`, of `num_warps` and `num_stages`; a handful.
+        tiles: values of the kernel's `BLOCK_*`, of `num_warps` and `num_stages`, the likely ones first, the smallest
+            last. No more than four are measured.
         key: the kernel's arguments with whose values the best tiling changes; not a size that changes from call to
-            call.
+            call. Plain values, for the disk.
         small: the tiles where Triton interprets.
+        exact: other tiles for products of matrices in float32 or float64 that no unit for matrices may round.
+        fits: by `BLOCK_*` the argument that it goes through: a block above 32 is not twice as large.
         zero: arguments that the kernel adds to.
 
     Returns:
         A decorator of a kernel made by `jit`. The launcher's grid is a function of all arguments by name.
     """
-    options = ("num_warps", "num_stages")
+
+    def suited(arguments: dict[str, Any]) -> list[dict[str, int]]:
+        if INTERPRETED:
+            return [small]
+        whole = arguments.get("PRECISION") == "ieee" and arguments["VALUE"] in (tl.float32, tl.float64)
+        own = exact if whole and exact else tiles
+        found = [
+            each for each in own if all(each[block] <= max(32, 2 * arguments[size] - 1) for block, size in fits.items())
+        ]
+        return (found or list(own[-1:]))[:_MEASURED]
 
     def tune(kernel: Any) -> Any:
         if INTERPRETED:
-            return _Tuned(kernel, small, None)
-        configs = [
-            triton.Config(
-                {name: size for name, size in each.items() if name not in options},
-                **{name: each[name] for name in options if name in each},
-            )
-            for each in tiles
-        ]
-        measured = triton.autotune(configs, list(key), reset_to_zero=list(zero) or None, cache_results=True)(kernel)
-        return _Tuned(kernel, tiles[0], measured)
+            return _Tuned(kernel, suited, None)
+        every = [*tiles, *exact]
+
+        def pruned(configs: list[Any], named: dict[str, Any], **given: Any) -> list[Any]:
+            wanted = suited(named | given)
+            return [config for config, each in zip(configs, every, strict=True) if each in wanted]
+
+        measured = triton.autotune(
+            [_config(each) for each in every],
+            list(key),
+            prune_configs_by={"early_config_prune": pruned},
+            reset_to_zero=list(zero) or None,
+            cache_results=True,
+        )
+        return _Tuned(kernel, suited, measured(kernel))
 
     return tune
+
+
+def _config(tiling: dict[str, int]) -> Any:
+    blocks = {name: size for name, size in tiling.items() if name.isupper()}
+    return triton.Config(blocks, **{name: number for name, number in tiling.items() if name not in blocks})
 
 
 def launched(kernel: Any, grid: Callable[[dict[str, Any]], tuple[int, ...]], like: Tensor, **arguments: Any) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from striate.geometry.axes import three
 from striate.ops._door import memory_format
-from striate.ops._sampling.places import Taps, sampled, samples_of
+from striate.ops._sampling.places import NEAR, Taps, places_of, sampled, samples_of
 from striate.ops._triton import divided, index_type, jit, launched, number_type, tl, tuned
 
 
@@ -65,6 +65,10 @@ class Samples:
         self.pictures, self.offsets = rows(input), offset.detach().contiguous()
         self.masks = None if mask is None else mask.detach().contiguous()
         self.number = torch.float64 if input.dtype == torch.float64 else torch.float32
+        reaches = zip(
+            input.shape[2:], offset.shape[2:], window.kernel, window.stride, window.dilation, window.low, strict=True
+        )
+        self._near = all(n < NEAR and o * s + k * d + low < NEAR for n, o, k, s, d, low in reaches)
         middle = [d * (k - 1) // 2 for k, d in zip(window.kernel, window.dilation, strict=True)]
         self._sizes = {
             "C": self.channels,
@@ -92,7 +96,8 @@ class Samples:
         """Run a kernel for so many programs."""
         own = {"input": self.pictures, "offset": self.offsets, "mask": self.masks}
         tensors = [tensor for tensor in others.values() if isinstance(tensor, Tensor)]
-        taps = self._taps._replace(index=index_type(*own.values(), *tensors).name)
+        index = index_type(*own.values(), *tensors) if self._near else tl.int64
+        taps = self._taps._replace(integer=index.name)
         launched(kernel, lambda all: (programs(all),), self.pictures, **own, **others, **self._sizes, TAPS=taps)
 
     def gradients(
@@ -155,6 +160,7 @@ def add_up(samples: Samples, weight: Tensor | None, bias: Tensor | None, result:
         {"BLOCK_P": 16, "BLOCK_C": 128, "num_warps": 4},
     ],
     key=["each", "MULTIPLIER", "TAPS"],
+    fits={"BLOCK_C": "each"},
     small={"BLOCK_P": 16, "BLOCK_C": 4},
 )
 @jit
@@ -183,22 +189,22 @@ def _sums_forward_kernel(
     tiles = tl.cdiv(each, BLOCK_C)
     rest = tl.program_id(0) // MULTIPLIER
     g = rest // tiles % G
-    m = (rest // (tiles * G)).to(tl.dtype(TAPS.index)) * BLOCK_P + tl.arange(0, BLOCK_P)
+    m = (rest // (tiles * G)).to(tl.dtype(TAPS.integer)) * BLOCK_P + tl.arange(0, BLOCK_P)
     c = rest % tiles * BLOCK_C + tl.arange(0, BLOCK_C)
     own, own_c = m < M, c < each
     c += g * each
     o = c * MULTIPLIER + tl.program_id(0) % MULTIPLIER
-    n = m // (outputs[0] * outputs[1] * outputs[2])
+    places = places_of(m, outputs)
+    n, p = places[0], places[1]
     first = n * (sizes[0] * sizes[1] * sizes[2])
     total = tl.zeros((BLOCK_P, BLOCK_C), tl.dtype(TAPS.number))
     if BIASED:
         total += tl.load(bias + o, mask=own_c, other=0).to(tl.dtype(TAPS.number))[None, :]
     for t in range(TAPS.many):
-        samples = samples_of(offset, mask, m, own, g, t, outputs, G, TAPS)
+        samples = samples_of(offset, mask, places, own, g, t, outputs, G, TAPS)
         values = sampled(input, first, c, own_c, own, samples, sizes, C, TAPS)
         if WEIGHTED:
             values *= tl.load(weight + t * (C * MULTIPLIER) + o, mask=own_c, other=0).to(tl.dtype(TAPS.number))[None, :]
         total += values
-    p = m - n * (outputs[0] * outputs[1] * outputs[2])
-    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(tl.dtype(TAPS.index)) * steps[1])[None, :]
+    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(tl.dtype(TAPS.integer)) * steps[1])[None, :]
     tl.store(at, total.to(output.dtype.element_ty), mask=own[:, None] & own_c[None, :])

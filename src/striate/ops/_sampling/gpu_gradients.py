@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from striate.ops._sampling.gpu import Samples
-from striate.ops._sampling.places import corner_of, samples_of
+from striate.ops._sampling.places import corner_of, places_of, samples_of
 from striate.ops._triton import divided, jit, product_precision, product_type, tl, tuned
 
 
@@ -139,13 +139,21 @@ def _grad_values(
 
 @tuned(
     [
+        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 128, "num_warps": 4, "num_stages": 2},
         {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
         {"BLOCK_P": 32, "BLOCK_C": 64, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
-        {"BLOCK_P": 64, "BLOCK_C": 64, "BLOCK_O": 32, "num_warps": 8, "num_stages": 2},
         {"BLOCK_P": 128, "BLOCK_C": 16, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
     ],
-    key=["together", "filters", "PRODUCT", "NEEDS_INPUT", "NEEDS_MOVES", "TAPS"],
+    key=["together", "filters", "PRECISION", "PRODUCT", "NEEDS_INPUT", "NEEDS_MOVES", "TAPS"],
     small={"BLOCK_P": 16, "BLOCK_C": 16, "BLOCK_O": 16},
+    exact=[
+        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 32, "num_warps": 8, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 16, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
+    ],
+    fits={"BLOCK_C": "together", "BLOCK_O": "filters"},
     zero=["grad_input", "fixed"],
 )
 @jit
@@ -184,16 +192,17 @@ def _samples_backward_kernel(
 ):
     """One tap of one offset group at a tile of pixels: all its channels, so that offsets and mask are summed here."""
     t, g = tl.program_id(0) % TAPS.many, tl.program_id(0) // TAPS.many % G
-    m = (tl.program_id(0) // (TAPS.many * G)).to(tl.dtype(TAPS.index)) * BLOCK_P + tl.arange(0, BLOCK_P)
+    m = (tl.program_id(0) // (TAPS.many * G)).to(tl.dtype(TAPS.integer)) * BLOCK_P + tl.arange(0, BLOCK_P)
     own = m < M
     P = outputs[0] * outputs[1] * outputs[2]
-    n = m // P
+    places = places_of(m, outputs)
+    n, p = places[0], places[1]
     first = n * (sizes[0] * sizes[1] * sizes[2])
-    below, part, unknown, factor = samples_of(offset, mask, m, own, g, t, outputs, G, TAPS)
+    below, part, unknown, factor = samples_of(offset, mask, places, own, g, t, outputs, G, TAPS)
     exists = own & (unknown == 0)
     step = tl.load(quantum)
-    sum_z, sum_y = tl.zeros((BLOCK_P,), tl.dtype(TAPS.number)), tl.zeros((BLOCK_P,), tl.dtype(TAPS.number))
-    sum_x, sum_factor = tl.zeros((BLOCK_P,), tl.dtype(TAPS.number)), tl.zeros((BLOCK_P,), tl.dtype(TAPS.number))
+    # The products of pixels and gradients, a tile for each corner.
+    products = (tl.zeros((BLOCK_P, BLOCK_C), tl.dtype(TAPS.number)),) * 2**TAPS.axes
     tiles = tl.cdiv(together, BLOCK_C)
     for tile in range(each // together * tiles):
         start = g * each + tile // tiles * together
@@ -209,12 +218,7 @@ def _samples_backward_kernel(
             here = inside[:, None] & own_c[None, :]
             if NEEDS_MOVES:
                 values = tl.load(input + at, mask=here, other=0).to(tl.dtype(TAPS.number))
-                dot = tl.where(inside, tl.sum(values * grads, 1), 0)
-                sum_factor += share_z * share_y * share_x * dot
-                dot = tl.where(inside, dot * factor, 0)
-                sum_x += (dot if corner % 2 else -dot) * share_z * share_y
-                sum_y += (dot if corner // 2 % 2 else -dot) * share_z * share_x
-                sum_z += (dot if corner // 4 else -dot) * share_y * share_x
+                products = products[:corner] + (products[corner] + values * grads,) + products[corner + 1 :]
             if NEEDS_INPUT:
                 parts = grads * (share_z * share_y * share_x * factor)[:, None]
                 if DETERMINISTIC:
@@ -225,8 +229,18 @@ def _samples_backward_kernel(
                     here = here & (finite == 0)
                 tl.atomic_add(grad_input + at, parts, mask=here, sem="relaxed")
     if NEEDS_MOVES:
+        sum_z, sum_y = tl.zeros((BLOCK_P,), tl.dtype(TAPS.number)), tl.zeros((BLOCK_P,), tl.dtype(TAPS.number))
+        sum_x, sum_factor = tl.zeros((BLOCK_P,), tl.dtype(TAPS.number)), tl.zeros((BLOCK_P,), tl.dtype(TAPS.number))
+        for corner in tl.static_range(2**TAPS.axes):
+            _, inside, share_z, share_y, share_x = corner_of(below, part, exists, sizes, corner, TAPS)
+            dot = tl.where(inside, tl.sum(products[corner], 1), 0)
+            sum_factor += share_z * share_y * share_x * dot
+            dot = tl.where(inside, dot * factor, 0)
+            sum_x += (dot if corner % 2 else -dot) * share_z * share_y
+            sum_y += (dot if corner // 2 % 2 else -dot) * share_z * share_x
+            sum_z += (dot if corner // 4 else -dot) * share_y * share_x
         at = (n * G + g) * TAPS.many + t
-        to = grad_offset + at * TAPS.axes * P + (m - n * P)
+        to = grad_offset + at * TAPS.axes * P + p
         tl.store(to + (TAPS.axes - 1) * P, sum_x * TAPS.scale, mask=own)
         if TAPS.axes > 1:
             tl.store(to + (TAPS.axes - 2) * P, sum_y * TAPS.scale, mask=own)
@@ -234,4 +248,4 @@ def _samples_backward_kernel(
             tl.store(to, sum_z * TAPS.scale, mask=own)
         if TAPS.masked:
             lost = tl.where(unknown, float("nan"), sum_factor)
-            tl.store(grad_mask + at * P + (m - n * P), lost, mask=own)
+            tl.store(grad_mask + at * P + p, lost, mask=own)

@@ -1,15 +1,17 @@
 """Where the samples of a tile of output pixels stand, and the corners around them, in Triton.
 
 Places along three axes are tuples (z, y, x); an axis that is not there has the size 1 and no corners. Coordinates are
-split into whole pixels, of 64 bits, and a part below 1, so that a far place costs no precision.
+split into whole pixels and a part below 1, so that a far place costs no precision.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from striate.ops._triton import jit, tl
 
-# More than any picture has, and less than 64 bits hold with a place added.
-_FAR = tl.constexpr(2.0**61)
+NEAR = 2**29
+"""Where no place of a window, and no pixel, is as far as this, 32 bits hold it."""
+# More than any picture has, and less than 32 and 64 bits hold with a place added.
+_FAR, _FARTHER = tl.constexpr(2.0**30), tl.constexpr(2.0**61)
 
 
 class Taps(NamedTuple):
@@ -26,14 +28,15 @@ class Taps(NamedTuple):
     remove_center: bool
     masked: bool
     number: str
-    index: str
+    integer: str
 
 
 @jit
 def _along(place, tap, offset, TAPS: tl.constexpr, AXIS: tl.constexpr):
     """One axis: the pixel below each sample, the part above it, and whether there is no saying."""
-    start = place.to(tl.int64) * TAPS.stride[AXIS] - TAPS.low[AXIS]
-    step = tl.cast(tap, tl.int64) * TAPS.dilation[AXIS]
+    start = place.to(tl.dtype(TAPS.integer)) * TAPS.stride[AXIS] - TAPS.low[AXIS]
+    step = tl.cast(tap, tl.dtype(TAPS.integer)) * TAPS.dilation[AXIS]
+    FAR: tl.constexpr = _FAR if TAPS.integer == "int32" else _FARTHER
     if TAPS.scale == 1:
         start += step
         move = offset
@@ -41,41 +44,52 @@ def _along(place, tap, offset, TAPS: tl.constexpr, AXIS: tl.constexpr):
         start += TAPS.middle[AXIS]
         move = (tl.cast(step - TAPS.middle[AXIS], tl.dtype(TAPS.number)) + offset) * TAPS.scale
     unknown = move != move
-    move = tl.where(unknown, 0, tl.minimum(tl.maximum(move, -_FAR), _FAR))
+    move = tl.where(unknown, 0, tl.minimum(tl.maximum(move, -FAR), FAR))
     whole = tl.floor(move)
-    return start + whole.to(tl.int64), move - whole, unknown
+    return start + whole.to(tl.dtype(TAPS.integer)), move - whole, unknown
 
 
 @jit
-def samples_of(offset, mask, m, own, g, t, outputs, G, TAPS: tl.constexpr):
-    """The samples of tap t for the pixels m of all images, in offset group g: (below, part, unknown, factor).
-
-    `own` tells pixels from the rest of the tile. A factor that is infinite is NaN.
-    """
+def places_of(m, outputs):
+    """The image of each pixel of all images, its number there, and its place (z, y, x)."""
     P = outputs[0] * outputs[1] * outputs[2]
-    p, at = m % P, ((m // P) * G + g) * TAPS.many + t
+    n = m // P
+    p = m - n * P
+    row = p // outputs[2]
+    plane = row // outputs[1]
+    return n, p, (plane, row - plane * outputs[1], p - row * outputs[2])
+
+
+@jit
+def samples_of(offset, mask, places, own, g, t, outputs, G, TAPS: tl.constexpr):
+    """The samples of tap t for pixels at their places, in offset group g: (below, part, unknown, factor).
+
+    `own` tells pixels from the rest of the tile. The factor of a sample that stands nowhere is NaN, as an infinite one.
+    """
+    n, p, place = places
+    P = outputs[0] * outputs[1] * outputs[2]
+    at = (n * G + g) * TAPS.many + t
     # The number of a tap in the window, in the order of rows.
     k = t
     if TAPS.remove_center:
         k += tl.cast(t >= TAPS.many // 2, tl.int32)
     first = offset + at * TAPS.axes * P + p
     move = tl.load(first + (TAPS.axes - 1) * P, mask=own, other=0).to(tl.dtype(TAPS.number))
-    x, part_x, unknown = _along(p % outputs[2], k % TAPS.kernel[2], move, TAPS, 2)
+    x, part_x, unknown = _along(place[2], k % TAPS.kernel[2], move, TAPS, 2)
     y, z, part_y, part_z = x, x, part_x, part_x
     if TAPS.axes > 1:
         move = tl.load(first + (TAPS.axes - 2) * P, mask=own, other=0).to(tl.dtype(TAPS.number))
-        row = p // outputs[2] % outputs[1]
-        y, part_y, lost = _along(row, k // TAPS.kernel[2] % TAPS.kernel[1], move, TAPS, 1)
+        y, part_y, lost = _along(place[1], k // TAPS.kernel[2] % TAPS.kernel[1], move, TAPS, 1)
         unknown = unknown | lost
     if TAPS.axes > 2:
         move = tl.load(first, mask=own, other=0).to(tl.dtype(TAPS.number))
-        plane = p // (outputs[1] * outputs[2])
-        z, part_z, lost = _along(plane, k // (TAPS.kernel[1] * TAPS.kernel[2]), move, TAPS, 0)
+        z, part_z, lost = _along(place[0], k // (TAPS.kernel[1] * TAPS.kernel[2]), move, TAPS, 0)
         unknown = unknown | lost
     factor = part_x * 0 + 1
     if TAPS.masked:
         factor = tl.load(mask + at * P + p, mask=own, other=0).to(tl.dtype(TAPS.number))
         factor = tl.where(tl.abs(factor) < float("inf"), factor, float("nan"))
+    factor = tl.where(unknown, float("nan"), factor)
     return (z, y, x), (part_z, part_y, part_x), unknown & own, factor
 
 
@@ -100,7 +114,7 @@ def corner_of(below, part, exists, sizes, CORNER: tl.constexpr, TAPS: tl.constex
         inside = inside & (z >= 0) & (z < sizes[0])
         pixel += z * sizes[1] * sizes[2]
         share_z = part[0] if CORNER // 4 else 1 - part[0]
-    return tl.where(inside, pixel, 0).to(tl.dtype(TAPS.index)), inside, share_z, share_y, share_x
+    return tl.where(inside, pixel, 0).to(tl.dtype(TAPS.integer)), inside, share_z, share_y, share_x
 
 
 @jit
@@ -123,5 +137,5 @@ def sampled(
         pixel, inside, share_z, share_y, share_x = corner_of(below, part, exists, sizes, corner, TAPS)
         at = input + ((first + pixel) * C)[:, None] + c[None, :]
         values = tl.load(at, mask=inside[:, None] & own_c[None, :], other=0).to(tl.dtype(TAPS.number))
-        total += values * (share_z * share_y * share_x)[:, None]
-    return tl.where(unknown[:, None], float("nan"), total) * factor[:, None]
+        total += values * (share_z * share_y * share_x * factor)[:, None]
+    return total

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from striate.ops._sampling.gpu import Samples, Window, add_up, by_pixel, empty_maps, rows
 from striate.ops._sampling.gpu_gradients import backward as through_samples
-from striate.ops._sampling.places import sampled, samples_of
+from striate.ops._sampling.places import places_of, sampled, samples_of
 from striate.ops._triton import divided, jit, product_precision, product_type, tl, tuned
 
 # Pixels that one program adds up for the gradient of the weight, and the most numbers of all partial sums.
@@ -146,16 +146,23 @@ def _weight_gradient(samples: Samples, grads: Tensor, weight: Tensor) -> Tensor:
 
 @tuned(
     [
-        {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
-        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 256, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 64, "BLOCK_O": 128, "num_warps": 4, "num_stages": 2},
         {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 128, "num_warps": 4, "num_stages": 2},
-        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 256, "num_warps": 8, "num_stages": 2},
-        {"BLOCK_P": 128, "BLOCK_C": 32, "BLOCK_O": 128, "num_warps": 8, "num_stages": 2},
-        {"BLOCK_P": 128, "BLOCK_C": 64, "BLOCK_O": 64, "num_warps": 8, "num_stages": 2},
-        {"BLOCK_P": 32, "BLOCK_C": 64, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 64, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 128, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 8, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
     ],
     key=["together", "filters", "PRECISION", "TAPS"],
     small={"BLOCK_P": 16, "BLOCK_C": 16, "BLOCK_O": 16},
+    exact=[
+        {"BLOCK_P": 64, "BLOCK_C": 16, "BLOCK_O": 128, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 16, "BLOCK_O": 256, "num_warps": 8, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 16, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
+    ],
+    fits={"BLOCK_C": "together", "BLOCK_O": "filters"},
 )
 @jit
 def _deform_forward_kernel(
@@ -186,17 +193,18 @@ def _deform_forward_kernel(
     """A tile (pixels, filters of one group): the sum over channels and taps of samples times weights."""
     tiles = tl.cdiv(filters, BLOCK_O)
     run = tl.program_id(0) // tiles % (C // group)
-    m = (tl.program_id(0) // (tiles * (C // group))).to(tl.dtype(TAPS.index)) * BLOCK_P + tl.arange(0, BLOCK_P)
+    m = (tl.program_id(0) // (tiles * (C // group))).to(tl.dtype(TAPS.integer)) * BLOCK_P + tl.arange(0, BLOCK_P)
     o = tl.program_id(0) % tiles * BLOCK_O + tl.arange(0, BLOCK_O)
     own, own_o = m < M, o < filters
-    n = m // (outputs[0] * outputs[1] * outputs[2])
+    places = places_of(m, outputs)
+    n, p = places[0], places[1]
     first = n * (sizes[0] * sizes[1] * sizes[2])
     total = tl.zeros((BLOCK_P, BLOCK_O), tl.dtype(TAPS.number))
     if BIASED:
         total += tl.load(bias + run * filters + o, mask=own_o, other=0).to(tl.dtype(TAPS.number))[None, :]
     for start in range(0, group, together):
         for t in range(TAPS.many):
-            samples = samples_of(offset, mask, m, own, (run * group + start) // each, t, outputs, G, TAPS)
+            samples = samples_of(offset, mask, places, own, (run * group + start) // each, t, outputs, G, TAPS)
             for begin in range(0, together, BLOCK_C):
                 c = begin + tl.arange(0, BLOCK_C)
                 own_c = c < together
@@ -207,22 +215,29 @@ def _deform_forward_kernel(
                 total = tl.dot(
                     values.to(VALUE), weights, total, input_precision=PRECISION, out_dtype=tl.dtype(TAPS.number)
                 )  # fmt: skip
-    p = m - n * (outputs[0] * outputs[1] * outputs[2])
     o += run * filters
-    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(tl.dtype(TAPS.index)) * steps[1])[None, :]
+    at = output + (n * steps[0] + p * steps[2])[:, None] + (o.to(tl.dtype(TAPS.integer)) * steps[1])[None, :]
     tl.store(at, total.to(output.dtype.element_ty), mask=own[:, None] & own_o[None, :])
 
 
 @tuned(
     [
-        {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
-        {"BLOCK_P": 32, "BLOCK_C": 64, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
-        {"BLOCK_P": 32, "BLOCK_C": 64, "BLOCK_O": 128, "num_warps": 8, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 64, "BLOCK_O": 256, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 64, "BLOCK_O": 256, "num_warps": 8, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 64, "BLOCK_O": 128, "num_warps": 4, "num_stages": 2},
         {"BLOCK_P": 64, "BLOCK_C": 64, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
-        {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 128, "num_warps": 8, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
     ],
     key=["together", "filters", "PRECISION", "TAPS"],
     small={"BLOCK_P": 16, "BLOCK_C": 16, "BLOCK_O": 16},
+    exact=[
+        {"BLOCK_P": 16, "BLOCK_C": 64, "BLOCK_O": 256, "num_warps": 8, "num_stages": 2},
+        {"BLOCK_P": 16, "BLOCK_C": 64, "BLOCK_O": 128, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 16, "BLOCK_C": 32, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
+    ],
+    fits={"BLOCK_C": "together", "BLOCK_O": "filters"},
 )
 @jit
 def _deform_backward_weight_kernel(
@@ -253,7 +268,7 @@ def _deform_backward_weight_kernel(
     tiles, parts = tl.cdiv(filters, BLOCK_O), tl.cdiv(together, BLOCK_C)
     runs = C // together * parts
     t = tl.program_id(0) // (tiles * runs) % TAPS.many
-    begin = (tl.program_id(0) // (tiles * runs * TAPS.many)).to(tl.dtype(TAPS.index))
+    begin = (tl.program_id(0) // (tiles * runs * TAPS.many)).to(tl.dtype(TAPS.integer))
     run = tl.program_id(0) // tiles % runs
     o = tl.program_id(0) % tiles * BLOCK_O + tl.arange(0, BLOCK_O)
     c = run % parts * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -263,8 +278,9 @@ def _deform_backward_weight_kernel(
     for tile in range(0, tl.minimum(slab, M - begin * slab), BLOCK_P):
         m = begin * slab + tile + tl.arange(0, BLOCK_P)
         own = m < M
-        first = m // (outputs[0] * outputs[1] * outputs[2]) * (sizes[0] * sizes[1] * sizes[2])
-        samples = samples_of(offset, mask, m, own, start // each, t, outputs, G, TAPS)
+        places = places_of(m, outputs)
+        first = places[0] * (sizes[0] * sizes[1] * sizes[2])
+        samples = samples_of(offset, mask, places, own, start // each, t, outputs, G, TAPS)
         values = sampled(input, first, start + c, own_c, own, samples, sizes, C, TAPS)
         at = grad + m[:, None] * OC + (start // group * filters + o)[None, :]
         grads = tl.load(at, mask=own[:, None] & own_o[None, :], other=0).to(VALUE)
@@ -282,6 +298,7 @@ def _deform_backward_weight_kernel(
         {"BLOCK_P": 128, "BLOCK_C": 16, "num_warps": 4},
     ],
     key=["each", "MULTIPLIER", "TAPS"],
+    fits={"BLOCK_C": "each"},
     small={"BLOCK_P": 16, "BLOCK_C": 4},
 )
 @jit
@@ -307,7 +324,7 @@ def _depthwise_backward_weight_kernel(
     parts = tl.cdiv(each, BLOCK_C)
     rest = tl.program_id(0) // MULTIPLIER
     g, t = rest // parts % G, rest // (parts * G) % TAPS.many
-    begin = (rest // (parts * G * TAPS.many)).to(tl.dtype(TAPS.index))
+    begin = (rest // (parts * G * TAPS.many)).to(tl.dtype(TAPS.integer))
     c = rest % parts * BLOCK_C + tl.arange(0, BLOCK_C)
     own_c = c < each
     c += g * each
@@ -316,8 +333,9 @@ def _depthwise_backward_weight_kernel(
     for tile in range(0, tl.minimum(slab, M - begin * slab), BLOCK_P):
         m = begin * slab + tile + tl.arange(0, BLOCK_P)
         own = m < M
-        first = m // (outputs[0] * outputs[1] * outputs[2]) * (sizes[0] * sizes[1] * sizes[2])
-        samples = samples_of(offset, mask, m, own, g, t, outputs, G, TAPS)
+        places = places_of(m, outputs)
+        first = places[0] * (sizes[0] * sizes[1] * sizes[2])
+        samples = samples_of(offset, mask, places, own, g, t, outputs, G, TAPS)
         values = sampled(input, first, c, own_c, own, samples, sizes, C, TAPS)
         at = grad + m[:, None] * (C * MULTIPLIER) + o[None, :]
         total += values * tl.load(at, mask=own[:, None] & own_c[None, :], other=0).to(tl.dtype(TAPS.number))
