@@ -22,14 +22,14 @@ from ops.deformed import draw, draw_offsets, outputs
 from striate.ops.deform_aggregate import reference as aggregation
 from striate.ops.deform_conv import reference as convolution
 
-from .rooms import take_deformed_rooms
+from .rooms import take_gpu_rooms
 
 Call = tuple[Callable[..., Tensor], Callable[..., Tensor], list[Tensor]]
 
 
 @pytest.fixture(autouse=True)
 def _gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    take_deformed_rooms(monkeypatch)
+    take_gpu_rooms(monkeypatch)
     yield
     torch.use_deterministic_algorithms(False)
 

@@ -14,12 +14,12 @@ from ops.test_deform_extremes import (  # noqa: F401
     test_scales_beyond_32_bits,
 )
 
-from .rooms import take_deformed_rooms
+from .rooms import take_gpu_rooms
 
 
 @pytest.fixture(autouse=True)
 def _gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    take_deformed_rooms(monkeypatch)
+    take_gpu_rooms(monkeypatch)
     yield
 
 

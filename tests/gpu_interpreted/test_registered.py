@@ -13,17 +13,19 @@ from ops.checks import assert_close, check_same, gradients_of
 from striate.ops import dispatch
 from striate.ops.conv import routes
 
-OPERATORS = {
-    "conv.depthwise": ("_depthwise", "_depthwise_backward"),
-    "local_conv.registered": ("_local_conv", "_local_conv_backward"),
-    "local_conv_transpose.registered": ("_local_conv_transpose", "_local_conv_transpose_backward"),
-    "local_response_norm.registered": ("_normalize", "_normalize_backward"),
-    "local_contrast_norm.registered": ("_normalize", "_normalize_backward"),
-    "avg_pool.registered": ("_avg_pool", "_avg_pool_backward"),
-    "max_pool.registered": ("_max_pool", "_max_pool_backward"),
-    "max_unpool.registered": ("_max_unpool", "_max_unpool_backward"),
-    "lp_pool.registered": ("_lp_pool", "_lp_pool_backward"),
-}
+from .rooms import take_gpu_rooms
+
+OPERATORS = (
+    "conv",
+    "local_conv",
+    "local_conv_transpose",
+    "local_response_norm",
+    "local_contrast_norm",
+    "avg_pool",
+    "max_pool",
+    "max_unpool",
+    "lp_pool",
+)
 
 
 def unpooled(input: Tensor) -> Tensor:
@@ -57,7 +59,8 @@ CASES: dict[str, Case] = {
 
 @pytest.fixture(autouse=True)
 def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """Let the CPU run what is registered for GPUs; the names of what has run."""
+    """Let the CPU's tensors go to the rooms for GPUs; what of these has run."""
+    take_gpu_rooms(monkeypatch)
     names: set[str] = set()
 
     def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,10 +70,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
         return run
 
-    for module, operators in OPERATORS.items():
-        for name in operators:
-            functions = getattr(importlib.import_module(f"striate.ops.{module}"), name)._backend_fns
-            monkeypatch.setitem(functions, "cpu", noted(name, functions["cuda"]))
+    for operator in OPERATORS:
+        room = importlib.import_module(f"striate.ops.{operator}.gpu")
+        for name in ("forward", "backward"):
+            monkeypatch.setattr(room, name, noted(f"{operator}.{name}", getattr(room, name)))
     torch.use_deterministic_algorithms(True)
     yield names
     torch.use_deterministic_algorithms(False)

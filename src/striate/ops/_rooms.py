@@ -17,7 +17,7 @@ def room(operator: str, like: Tensor) -> Any:
 
 def kind(like: Tensor) -> str:
     """The name of the room for the device of a tensor."""
-    return "gpu" if like.device.type == "cuda" else "cpu"
+    return "gpu" if like.is_cuda else "cpu"
 
 
 @functools.cache

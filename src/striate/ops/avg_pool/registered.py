@@ -8,10 +8,11 @@ from torch import Tensor
 
 from striate.ops._door import memory_format
 from striate.ops._pooling.taps import outputs_of
+from striate.ops._rooms import DEVICES, room
 from striate.ops.avg_pool.decomposition import blank, decomposed
 
 
-@torch.library.custom_op("striate::avg_pool", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::avg_pool", mutates_args=(), device_types=DEVICES)
 def _avg_pool(
     input: Tensor,
     kernel: list[int],
@@ -24,31 +25,12 @@ def _avg_pool(
     divisor: int,
     channels_last: bool,
 ) -> Tensor:
-    from striate.ops.avg_pool import cpu
-
     outputs = outputs_of(input.shape[2:], kernel, stride, low, high, dilation)
     counted = _counted(input.shape[2:], low, high, over, include_pad)
-    return cpu.forward(input, kernel, stride, low, dilation, outputs, counted, divisor, channels_last)
-
-
-@_avg_pool.register_kernel("cuda")
-def _(
-    input: Tensor,
-    kernel: list[int],
-    stride: list[int],
-    low: list[int],
-    high: list[int],
-    over: list[int],
-    dilation: list[int],
-    include_pad: bool,
-    divisor: int,
-    channels_last: bool,
-) -> Tensor:
-    from striate.ops.avg_pool import gpu
-
-    outputs = outputs_of(input.shape[2:], kernel, stride, low, high, dilation)
-    counted = _counted(input.shape[2:], low, high, over, include_pad)
-    return gpu.forward(input, kernel, stride, low, dilation, outputs, counted, divisor, channels_last)
+    result: Tensor = room("avg_pool", input).forward(
+        input, kernel, stride, low, dilation, outputs, counted, divisor, channels_last
+    )
+    return result
 
 
 @_avg_pool.register_fake
@@ -67,7 +49,7 @@ def _(
     return blank(input, outputs_of(input.shape[2:], kernel, stride, low, high, dilation), channels_last)
 
 
-@torch.library.custom_op("striate::avg_pool_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::avg_pool_backward", mutates_args=(), device_types=DEVICES)
 def _avg_pool_backward(
     grad: Tensor,
     sizes: list[int],
@@ -81,30 +63,11 @@ def _avg_pool_backward(
     divisor: int,
     channels_last: bool,
 ) -> Tensor:
-    from striate.ops.avg_pool import cpu
-
     counted = _counted(sizes, low, high, over, include_pad)
-    return cpu.backward(grad, sizes, kernel, stride, low, dilation, counted, divisor, channels_last)
-
-
-@_avg_pool_backward.register_kernel("cuda")
-def _(
-    grad: Tensor,
-    sizes: list[int],
-    kernel: list[int],
-    stride: list[int],
-    low: list[int],
-    high: list[int],
-    over: list[int],
-    dilation: list[int],
-    include_pad: bool,
-    divisor: int,
-    channels_last: bool,
-) -> Tensor:
-    from striate.ops.avg_pool import gpu
-
-    counted = _counted(sizes, low, high, over, include_pad)
-    return gpu.backward(grad, sizes, kernel, stride, low, dilation, counted, divisor, channels_last)
+    result: Tensor = room("avg_pool", grad).backward(
+        grad, sizes, kernel, stride, low, dilation, counted, divisor, channels_last
+    )
+    return result
 
 
 @_avg_pool_backward.register_fake

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from striate.geometry import Window
+from striate.ops import _rooms
 from striate.ops._door import memory_format, second_order
 from striate.ops.conv.fft import depthwise_gradients
 from striate.ops.conv.layout import layout
@@ -23,7 +24,7 @@ def _strided(
     return max(stride) > 1 and known and torch_is_faster(input, weight)
 
 
-@torch.library.custom_op("striate::depthwise_conv", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::depthwise_conv", mutates_args=(), device_types=_rooms.DEVICES)
 def _depthwise(
     input: Tensor,
     weight: Tensor,
@@ -33,20 +34,11 @@ def _depthwise(
     high: list[int],
     dilation: list[int],
 ) -> Tensor:
-    if torch_is_faster(input, weight):
+    if _rooms.kind(input) == "cpu" and torch_is_faster(input, weight):
         result = by_torch(input, weight, bias, stride, low, high, dilation, groups=input.shape[1])
     else:
-        from striate.ops.conv import cpu
-
-        result = cpu.forward(input, weight, bias, stride, low, high, dilation)
+        result = _rooms.room("conv", input).forward(input, weight, bias, stride, low, high, dilation)
     return result.contiguous(memory_format=memory_format(input))
-
-
-@_depthwise.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.conv import gpu
-
-    return gpu.forward(*arguments)
 
 
 @_depthwise.register_fake
@@ -66,7 +58,7 @@ def _(
     return input.new_empty(input.shape[0], weight.shape[0], *sizes).contiguous(memory_format=memory_format(input))
 
 
-@torch.library.custom_op("striate::depthwise_conv_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::depthwise_conv_backward", mutates_args=(), device_types=_rooms.DEVICES)
 def _depthwise_backward(
     grad: Tensor,
     input: Tensor,
@@ -77,15 +69,17 @@ def _depthwise_backward(
     dilation: list[int],
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
-    from striate.ops.conv import cpu
-
-    single, settings = weight.shape[0] == input.shape[1], (stride, low, high, dilation)
+    kernels, settings = _rooms.room("conv", input), (stride, low, high, dilation)
+    if _rooms.kind(input) == "gpu":
+        grads: tuple[Tensor, Tensor] = kernels.backward(grad, input, weight, *settings, needs)
+        return grads
+    single = weight.shape[0] == input.shape[1]
     back = layout(input.shape, weight.shape, *settings).backward() if single else None
     large = weight[0].numel() >= FFT_FROM[len(low) - 1]
     if back is not None and all(needs) and large and min(*low, *high) >= 0:
         grad_input, grad_weight = depthwise_gradients(grad, input, weight, low, high, dilation)
     elif back is not None and needs[0] and torch_is_faster(input, weight):
-        _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])
+        _, grad_weight = kernels.backward(grad, input, weight, *settings, [False, needs[1]])
         flipped = weight.flip(*range(2, weight.ndim))
         grad_input = by_torch(grad, flipped, None, stride, back.low, back.high, dilation, groups=input.shape[1])
     elif needs[0] and _strided(input, weight, stride, low, high, dilation):
@@ -93,17 +87,10 @@ def _depthwise_backward(
         wanted = [True, False, False]
         grad_input = torch.ops.aten.convolution_backward(grad, input, weight, None, *places, channels, wanted)[0]
         # PyTorch's gradient of the weight has other bits for another number of threads.
-        _, grad_weight = cpu.backward(grad, input, weight, *settings, [False, needs[1]])
+        _, grad_weight = kernels.backward(grad, input, weight, *settings, [False, needs[1]])
     else:
-        grad_input, grad_weight = cpu.backward(grad, input, weight, *settings, needs)
+        grad_input, grad_weight = kernels.backward(grad, input, weight, *settings, needs)
     return grad_input.contiguous(memory_format=memory_format(input)) if needs[0] else grad_input, grad_weight
-
-
-@_depthwise_backward.register_kernel("cuda")
-def _(*arguments: Any) -> tuple[Tensor, Tensor]:
-    from striate.ops.conv import gpu
-
-    return gpu.backward(*arguments)
 
 
 @_depthwise_backward.register_fake

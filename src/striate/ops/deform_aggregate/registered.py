@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from striate.ops._door import memory_format, second_order
+from striate.ops._rooms import DEVICES, room
 from striate.ops.deform_aggregate import reference
 from striate.ops.deform_aggregate.decomposition import decomposed
 from striate.ops.deform_conv.decomposition import blank
 
 
-@torch.library.custom_op("striate::deform_aggregate", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::deform_aggregate", mutates_args=(), device_types=DEVICES)
 def _aggregate(
     input: Tensor,
     offset: Tensor,
@@ -26,30 +27,9 @@ def _aggregate(
     offset_scale: float,
     remove_center: bool,
 ) -> Tensor:
-    from striate.ops.deform_aggregate import cpu
-
     settings = kernel_size, stride, low, dilation, groups, offset_scale, remove_center
-    return cpu.forward(input, offset, mask, *settings)
-
-
-@_aggregate.register_kernel("cuda")
-def _(
-    input: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    kernel_size: list[int],
-    stride: list[int],
-    low: list[int],
-    high: list[int],
-    dilation: list[int],
-    groups: int,
-    offset_scale: float,
-    remove_center: bool,
-) -> Tensor:
-    from striate.ops.deform_aggregate import gpu
-
-    settings = kernel_size, stride, low, dilation, groups, offset_scale, remove_center
-    return gpu.forward(input, offset, mask, *settings)
+    result: Tensor = room("deform_aggregate", input).forward(input, offset, mask, *settings)
+    return result
 
 
 @_aggregate.register_fake
@@ -69,7 +49,7 @@ def _(
     return blank(input, input.shape[1], offset.shape[2:])
 
 
-@torch.library.custom_op("striate::deform_aggregate_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::deform_aggregate_backward", mutates_args=(), device_types=DEVICES)
 def _aggregate_backward(
     grad: Tensor,
     input: Tensor,
@@ -84,31 +64,11 @@ def _aggregate_backward(
     remove_center: bool,
     needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    from striate.ops.deform_aggregate import cpu
-
     settings = kernel_size, stride, low, dilation, groups, offset_scale, remove_center
-    return cpu.backward(grad, input, offset, mask, *settings, needs)
-
-
-@_aggregate_backward.register_kernel("cuda")
-def _(
-    grad: Tensor,
-    input: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    kernel_size: list[int],
-    stride: list[int],
-    low: list[int],
-    dilation: list[int],
-    groups: int,
-    offset_scale: float,
-    remove_center: bool,
-    needs: list[bool],
-) -> tuple[Tensor, Tensor, Tensor]:
-    from striate.ops.deform_aggregate import gpu
-
-    settings = kernel_size, stride, low, dilation, groups, offset_scale, remove_center
-    return gpu.backward(grad, input, offset, mask, *settings, needs)
+    grads: tuple[Tensor, Tensor, Tensor] = room("deform_aggregate", grad).backward(
+        grad, input, offset, mask, *settings, needs
+    )
+    return grads
 
 
 @_aggregate_backward.register_fake

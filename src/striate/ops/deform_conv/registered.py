@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from striate.ops._door import memory_format, second_order
+from striate.ops._rooms import DEVICES, room
 from striate.ops.deform_conv import reference
 from striate.ops.deform_conv.decomposition import blank, decomposed
 
 
-@torch.library.custom_op("striate::deform_conv", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::deform_conv", mutates_args=(), device_types=DEVICES)
 def _deform_conv(
     input: Tensor,
     offset: Tensor,
@@ -23,26 +24,8 @@ def _deform_conv(
     high: list[int],
     dilation: list[int],
 ) -> Tensor:
-    from striate.ops.deform_conv import cpu
-
-    return cpu.forward(input, offset, weight, bias, mask, stride, low, dilation)
-
-
-@_deform_conv.register_kernel("cuda")
-def _(
-    input: Tensor,
-    offset: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    stride: list[int],
-    low: list[int],
-    high: list[int],
-    dilation: list[int],
-) -> Tensor:
-    from striate.ops.deform_conv import gpu
-
-    return gpu.forward(input, offset, weight, bias, mask, stride, low, dilation)
+    result: Tensor = room("deform_conv", input).forward(input, offset, weight, bias, mask, stride, low, dilation)
+    return result
 
 
 @_deform_conv.register_fake
@@ -60,7 +43,7 @@ def _(
     return blank(input, weight.shape[0], offset.shape[2:])
 
 
-@torch.library.custom_op("striate::deform_conv_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::deform_conv_backward", mutates_args=(), device_types=DEVICES)
 def _deform_conv_backward(
     grad: Tensor,
     input: Tensor,
@@ -72,28 +55,9 @@ def _deform_conv_backward(
     dilation: list[int],
     needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    from striate.ops.deform_conv import cpu
-
-    found = cpu.backward(grad, input, offset, weight, mask, stride, low, dilation, needs)
-    grad_input, grad_offset, grad_weight, grad_mask = found
-    return grad_input, grad_offset, grad_weight.contiguous(), grad_mask
-
-
-@_deform_conv_backward.register_kernel("cuda")
-def _(
-    grad: Tensor,
-    input: Tensor,
-    offset: Tensor,
-    weight: Tensor,
-    mask: Tensor | None,
-    stride: list[int],
-    low: list[int],
-    dilation: list[int],
-    needs: list[bool],
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    from striate.ops.deform_conv import gpu
-
-    found = gpu.backward(grad, input, offset, weight, mask, stride, low, dilation, needs)
+    found: tuple[Tensor, Tensor, Tensor, Tensor] = room("deform_conv", grad).backward(
+        grad, input, offset, weight, mask, stride, low, dilation, needs
+    )
     grad_input, grad_offset, grad_weight, grad_mask = found
     return grad_input, grad_offset, grad_weight.contiguous(), grad_mask
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from striate.ops._door import memory_format, second_order
+from striate.ops._rooms import DEVICES, room
 from striate.ops.local_contrast_norm import reference
 from striate.ops.local_contrast_norm.window import Rule
 
@@ -15,7 +16,7 @@ def _blank(input: Tensor) -> Tensor:
     return input.new_empty(input.shape).contiguous(memory_format=memory_format(input))
 
 
-@torch.library.custom_op("striate::local_contrast_norm", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_contrast_norm", mutates_args=(), device_types=DEVICES)
 def _normalize(
     input: Tensor,
     kernel: list[int],
@@ -26,16 +27,10 @@ def _normalize(
     renormalize: bool,
     floor: float | None,
 ) -> Tensor:
-    from striate.ops.local_contrast_norm import cpu
-
-    return cpu.forward(input, Rule(kernel, sigma, subtract, divide, outside, renormalize, floor))
-
-
-@_normalize.register_kernel("cuda")
-def _(input: Tensor, *settings: Any) -> Tensor:
-    from striate.ops.local_contrast_norm import gpu
-
-    return gpu.forward(input, Rule(*settings))
+    result: Tensor = room("local_contrast_norm", input).forward(
+        input, Rule(kernel, sigma, subtract, divide, outside, renormalize, floor)
+    )
+    return result
 
 
 @_normalize.register_fake
@@ -52,7 +47,7 @@ def _(
     return _blank(input)
 
 
-@torch.library.custom_op("striate::local_contrast_norm_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_contrast_norm_backward", mutates_args=(), device_types=DEVICES)
 def _normalize_backward(
     grad: Tensor,
     input: Tensor,
@@ -64,16 +59,10 @@ def _normalize_backward(
     renormalize: bool,
     floor: float | None,
 ) -> Tensor:
-    from striate.ops.local_contrast_norm import cpu
-
-    return cpu.backward(grad, input, Rule(kernel, sigma, subtract, divide, outside, renormalize, floor))
-
-
-@_normalize_backward.register_kernel("cuda")
-def _(grad: Tensor, input: Tensor, *settings: Any) -> Tensor:
-    from striate.ops.local_contrast_norm import gpu
-
-    return gpu.backward(grad, input, Rule(*settings))
+    result: Tensor = room("local_contrast_norm", grad).backward(
+        grad, input, Rule(kernel, sigma, subtract, divide, outside, renormalize, floor)
+    )
+    return result
 
 
 @_normalize_backward.register_fake

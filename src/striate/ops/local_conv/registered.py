@@ -1,28 +1,19 @@
 """The kernels of unshared convolution as one operator of PyTorch, with gradients of any order."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from striate.ops._rooms import DEVICES, room
 from striate.ops._unshared import gradients
 from striate.ops._unshared.decomposition import blank, gathered
 
 
-@torch.library.custom_op("striate::local_conv", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_conv", mutates_args=(), device_types=DEVICES)
 def _local_conv(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int], low: list[int], dilation: list[int]
 ) -> Tensor:
-    from striate.ops.local_conv import cpu
-
-    return cpu.forward(input, weight, bias, stride, low, dilation)
-
-
-@_local_conv.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.local_conv import gpu
-
-    return gpu.forward(*arguments)
+    result: Tensor = room("local_conv", input).forward(input, weight, bias, stride, low, dilation)
+    return result
 
 
 @_local_conv.register_fake
@@ -33,7 +24,7 @@ def _(
     return blank(input, weight.shape[axes], weight.shape[:axes])
 
 
-@torch.library.custom_op("striate::local_conv_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_conv_backward", mutates_args=(), device_types=DEVICES)
 def _local_conv_backward(
     grad: Tensor,
     input: Tensor,
@@ -43,16 +34,8 @@ def _local_conv_backward(
     dilation: list[int],
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
-    from striate.ops.local_conv import cpu
-
-    return cpu.backward(grad, input, weight, stride, low, dilation, needs)
-
-
-@_local_conv_backward.register_kernel("cuda")
-def _(*arguments: Any) -> tuple[Tensor, Tensor]:
-    from striate.ops.local_conv import gpu
-
-    return gpu.backward(*arguments)
+    grads: tuple[Tensor, Tensor] = room("local_conv", grad).backward(grad, input, weight, stride, low, dilation, needs)
+    return grads
 
 
 @_local_conv_backward.register_fake

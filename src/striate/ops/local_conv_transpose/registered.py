@@ -1,15 +1,14 @@
 """The kernels of transposed unshared convolution as one operator of PyTorch, with gradients of any order."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from striate.ops._rooms import DEVICES, room
 from striate.ops._unshared import gradients
 from striate.ops._unshared.decomposition import blank, scattered
 
 
-@torch.library.custom_op("striate::local_conv_transpose", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_conv_transpose", mutates_args=(), device_types=DEVICES)
 def _local_conv_transpose(
     input: Tensor,
     weight: Tensor,
@@ -20,16 +19,10 @@ def _local_conv_transpose(
     low: list[int],
     dilation: list[int],
 ) -> Tensor:
-    from striate.ops.local_conv_transpose import cpu
-
-    return cpu.forward(input, weight, bias, sizes, groups, stride, low, dilation)
-
-
-@_local_conv_transpose.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.local_conv_transpose import gpu
-
-    return gpu.forward(*arguments)
+    result: Tensor = room("local_conv_transpose", input).forward(
+        input, weight, bias, sizes, groups, stride, low, dilation
+    )
+    return result
 
 
 @_local_conv_transpose.register_fake
@@ -46,7 +39,7 @@ def _(
     return blank(input, weight.shape[len(stride) + 1] * groups, sizes)
 
 
-@torch.library.custom_op("striate::local_conv_transpose_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_conv_transpose_backward", mutates_args=(), device_types=DEVICES)
 def _local_conv_transpose_backward(
     grad: Tensor,
     input: Tensor,
@@ -58,16 +51,10 @@ def _local_conv_transpose_backward(
     dilation: list[int],
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
-    from striate.ops.local_conv_transpose import cpu
-
-    return cpu.backward(grad, input, weight, sizes, groups, stride, low, dilation, needs)
-
-
-@_local_conv_transpose_backward.register_kernel("cuda")
-def _(*arguments: Any) -> tuple[Tensor, Tensor]:
-    from striate.ops.local_conv_transpose import gpu
-
-    return gpu.backward(*arguments)
+    grads: tuple[Tensor, Tensor] = room("local_conv_transpose", grad).backward(
+        grad, input, weight, sizes, groups, stride, low, dilation, needs
+    )
+    return grads
 
 
 @_local_conv_transpose_backward.register_fake

@@ -8,6 +8,7 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.onnx import ops as onnx
 
 from striate.ops._door import memory_format, second_order
+from striate.ops._rooms import DEVICES, room
 from striate.ops.local_response_norm import reference
 
 
@@ -15,18 +16,10 @@ def _blank(input: Tensor) -> Tensor:
     return input.new_empty(input.shape).contiguous(memory_format=memory_format(input))
 
 
-@torch.library.custom_op("striate::local_response_norm", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_response_norm", mutates_args=(), device_types=DEVICES)
 def _normalize(input: Tensor, low: int, high: int, alpha: float, beta: float, k: float, within_channel: bool) -> Tensor:
-    from striate.ops.local_response_norm import cpu
-
-    return cpu.forward(input, low, high, alpha, beta, k, within_channel)
-
-
-@_normalize.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.local_response_norm import gpu
-
-    return gpu.forward(*arguments)
+    result: Tensor = room("local_response_norm", input).forward(input, low, high, alpha, beta, k, within_channel)
+    return result
 
 
 @_normalize.register_fake
@@ -34,20 +27,12 @@ def _(input: Tensor, low: int, high: int, alpha: float, beta: float, k: float, w
     return _blank(input)
 
 
-@torch.library.custom_op("striate::local_response_norm_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::local_response_norm_backward", mutates_args=(), device_types=DEVICES)
 def _normalize_backward(
     grad: Tensor, input: Tensor, low: int, high: int, alpha: float, beta: float, k: float, within_channel: bool
 ) -> Tensor:
-    from striate.ops.local_response_norm import cpu
-
-    return cpu.backward(grad, input, low, high, alpha, beta, k, within_channel)
-
-
-@_normalize_backward.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.local_response_norm import gpu
-
-    return gpu.backward(*arguments)
+    result: Tensor = room("local_response_norm", grad).backward(grad, input, low, high, alpha, beta, k, within_channel)
+    return result
 
 
 @_normalize_backward.register_fake

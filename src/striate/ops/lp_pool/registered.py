@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from striate.ops._door import memory_format, second_order
+from striate.ops._rooms import DEVICES, room
 from striate.ops.lp_pool import reference
 
 
-@torch.library.custom_op("striate::lp_pool", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::lp_pool", mutates_args=(), device_types=DEVICES)
 def _lp_pool(
     input: Tensor,
     power: float,
@@ -20,16 +21,8 @@ def _lp_pool(
     dilation: list[int],
     outputs: list[int],
 ) -> Tensor:
-    from striate.ops.lp_pool import cpu
-
-    return cpu.forward(input, power, kernel, stride, low, dilation, outputs)
-
-
-@_lp_pool.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.lp_pool import gpu
-
-    return gpu.forward(*arguments)
+    result: Tensor = room("lp_pool", input).forward(input, power, kernel, stride, low, dilation, outputs)
+    return result
 
 
 @_lp_pool.register_fake
@@ -45,7 +38,7 @@ def _(
     return input.new_empty(*input.shape[:2], *outputs).contiguous(memory_format=memory_format(input))
 
 
-@torch.library.custom_op("striate::lp_pool_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::lp_pool_backward", mutates_args=(), device_types=DEVICES)
 def _lp_pool_backward(
     grad: Tensor,
     input: Tensor,
@@ -56,16 +49,8 @@ def _lp_pool_backward(
     low: list[int],
     dilation: list[int],
 ) -> Tensor:
-    from striate.ops.lp_pool import cpu
-
-    return cpu.backward(grad, input, norms, power, kernel, stride, low, dilation)
-
-
-@_lp_pool_backward.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.lp_pool import gpu
-
-    return gpu.backward(*arguments)
+    result: Tensor = room("lp_pool", grad).backward(grad, input, norms, power, kernel, stride, low, dilation)
+    return result
 
 
 @_lp_pool_backward.register_fake

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from striate.ops._door import memory_format
 from striate.ops._pooling.taps import format_of, outputs_of
+from striate.ops._rooms import DEVICES, room
 from striate.ops.max_pool import reference
 from striate.ops.max_pool.decomposition import blank, decomposed, number_type
 
 
-@torch.library.custom_op("striate::max_pool", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::max_pool", mutates_args=(), device_types=DEVICES)
 def _max_pool(
     input: Tensor,
     kernel: list[int],
@@ -21,26 +22,11 @@ def _max_pool(
     dilation: list[int],
     winners: bool,
 ) -> tuple[Tensor, Tensor]:
-    from striate.ops.max_pool import cpu
-
     outputs, kind = outputs_of(input.shape[2:], kernel, stride, low, high, dilation), number_type(kernel)
-    return cpu.forward(input, kernel, stride, low, dilation, outputs, _channels_last(input), kind if winners else None)
-
-
-@_max_pool.register_kernel("cuda")
-def _(
-    input: Tensor,
-    kernel: list[int],
-    stride: list[int],
-    low: list[int],
-    high: list[int],
-    dilation: list[int],
-    winners: bool,
-) -> tuple[Tensor, Tensor]:
-    from striate.ops.max_pool import gpu
-
-    outputs, kind = outputs_of(input.shape[2:], kernel, stride, low, high, dilation), number_type(kernel)
-    return gpu.forward(input, kernel, stride, low, dilation, outputs, _channels_last(input), kind if winners else None)
+    found: tuple[Tensor, Tensor] = room("max_pool", input).forward(
+        input, kernel, stride, low, dilation, outputs, _channels_last(input), kind if winners else None
+    )
+    return found
 
 
 @_max_pool.register_fake
@@ -56,7 +42,7 @@ def _(
     return blank(input, kernel, stride, low, high, dilation, winners)
 
 
-@torch.library.custom_op("striate::max_pool_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::max_pool_backward", mutates_args=(), device_types=DEVICES)
 def _max_pool_backward(
     grad: Tensor,
     taps: Tensor,
@@ -67,16 +53,8 @@ def _max_pool_backward(
     dilation: list[int],
     channels_last: bool,
 ) -> Tensor:
-    from striate.ops.max_pool import cpu
-
-    return cpu.backward(grad, taps, sizes, kernel, stride, low, dilation, channels_last)
-
-
-@_max_pool_backward.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.max_pool import gpu
-
-    return gpu.backward(*arguments)
+    result: Tensor = room("max_pool", grad).backward(grad, taps, sizes, kernel, stride, low, dilation, channels_last)
+    return result
 
 
 @_max_pool_backward.register_fake

@@ -9,21 +9,14 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from striate.ops._door import memory_format
 from striate.ops._pooling.taps import format_of
+from striate.ops._rooms import DEVICES, room
 from striate.ops.max_unpool import reference
 
 
-@torch.library.custom_op("striate::max_unpool", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::max_unpool", mutates_args=(), device_types=DEVICES)
 def _max_unpool(input: Tensor, indices: Tensor, sizes: list[int], channels_last: bool) -> Tensor:
-    from striate.ops.max_unpool import cpu
-
-    return cpu.forward(input, indices, sizes, channels_last)
-
-
-@_max_unpool.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.max_unpool import gpu
-
-    return gpu.forward(*arguments)
+    result: Tensor = room("max_unpool", input).forward(input, indices, sizes, channels_last)
+    return result
 
 
 @_max_unpool.register_fake
@@ -31,18 +24,10 @@ def _(input: Tensor, indices: Tensor, sizes: list[int], channels_last: bool) -> 
     return _blank(input, sizes, channels_last)
 
 
-@torch.library.custom_op("striate::max_unpool_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("striate::max_unpool_backward", mutates_args=(), device_types=DEVICES)
 def _max_unpool_backward(grad: Tensor, indices: Tensor, channels_last: bool) -> Tensor:
-    from striate.ops.max_unpool import cpu
-
-    return cpu.backward(grad, indices, channels_last)
-
-
-@_max_unpool_backward.register_kernel("cuda")
-def _(*arguments: Any) -> Tensor:
-    from striate.ops.max_unpool import gpu
-
-    return gpu.backward(*arguments)
+    result: Tensor = room("max_unpool", grad).backward(grad, indices, channels_last)
+    return result
 
 
 @_max_unpool_backward.register_fake
