@@ -174,6 +174,15 @@ def place(
     return along, tuple(low), tuple(high)
 
 
+def under_autocast(tensor: Tensor) -> bool:
+    """Whether autocast is on for the device of a tensor."""
+    device = tensor.device.type
+    if torch.compiler.is_compiling():
+        # PyTorch 2.11 cannot trace the question that is asked below.
+        return device in ("cpu", "cuda", "mps", "xpu") and torch.is_autocast_enabled(device)
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 def cast(*tensors: Tensor | None) -> Sequence[Any]:
     """The tensors in the dtype that autocast asks for, if it is on; float64 is left alone, as PyTorch leaves it.
 
@@ -181,10 +190,9 @@ def cast(*tensors: Tensor | None) -> Sequence[Any]:
     """
     if not isinstance(tensors[0], Tensor):
         return tensors
-    device = tensors[0].device.type
-    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+    if not under_autocast(tensors[0]):
         return tensors
-    dtype = torch.get_autocast_dtype(device)
+    dtype = torch.get_autocast_dtype(tensors[0].device.type)
     return [
         tensor.to(dtype)
         if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dtype != torch.float64

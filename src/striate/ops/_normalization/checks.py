@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from striate.ops._door import under_autocast
 from striate.ops.dispatch import Route, with_kernels
 
 
@@ -36,9 +37,7 @@ def check_number(operator: str, name: str, value: object, least: float = -float(
 
 def widened(input: Tensor) -> Tensor:
     """The input in float32 where autocast is on and it is in low precision: PyTorch normalises in float32 there."""
-    device = input.device.type
-    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return input.float() if autocast and input.dtype in (torch.float16, torch.bfloat16) else input
+    return input.float() if under_autocast(input) and input.dtype in (torch.float16, torch.bfloat16) else input
 
 
 def choose(input: Tensor, reason: str) -> Route:

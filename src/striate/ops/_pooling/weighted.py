@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from striate.ops._door import memory_format
+from striate.ops._door import memory_format, under_autocast
 from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.conv.routes import by_torch, torch_is_faster
 from striate.ops.dispatch import Route, take
@@ -50,9 +50,8 @@ def weighted_windows(
     Returns:
         `(N, C, *output sizes)` in the input's dtype and memory format, under autocast, too.
     """
-    device = input.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        with torch.autocast(device, enabled=False):
+    if under_autocast(input):
+        with torch.autocast(input.device.type, enabled=False):
             return weighted_windows(operator, input, taps, stride, low, high)
     axes, channels = len(taps), input.shape[1]
     result = input.to(wide_dtype(input))

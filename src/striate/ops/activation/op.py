@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from striate.geometry.checks import check_integer
-from striate.ops._door import announced, check_alike, in_transform, memory_format
+from striate.ops._door import announced, check_alike, in_transform, memory_format, under_autocast
 from striate.ops.dispatch import Route, take
 
 _ABSOLUTE = Route("torch", "PyTorch's absolute value is at the limit")
@@ -127,7 +127,7 @@ def scaled_tanh(input: Tensor, gain: Tensor | float, *, dim: int = 1) -> Tensor:
     """
     _check_floating("scaled_tanh", input)
     if isinstance(gain, Tensor):
-        if torch.amp.is_autocast_available(input.device.type) and torch.is_autocast_enabled(input.device.type):
+        if under_autocast(input):
             gain = gain.to(input.dtype)
         check_alike("scaled_tanh", input=input, gain=gain)
         if gain.ndim:
