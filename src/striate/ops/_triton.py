@@ -87,7 +87,7 @@ def tuned(
             call. Plain values, for the disk.
         small: the tiles where Triton interprets.
         exact: other tiles for products of matrices in float32 or float64 that no unit for matrices may round.
-        fits: by `BLOCK_*` the argument that it goes through: a block above 32 is not twice as large.
+        fits: by `BLOCK_*` the argument that it goes through: only the smallest block may be twice as large.
         zero: arguments that the kernel adds to.
 
     Returns:
@@ -99,9 +99,8 @@ def tuned(
             return [small]
         whole = arguments.get("PRECISION") == "ieee" and arguments["VALUE"] in (tl.float32, tl.float64)
         own = exact if whole and exact else tiles
-        found = [
-            each for each in own if all(each[block] <= max(32, 2 * arguments[size] - 1) for block, size in fits.items())
-        ]
+        most = {block: max(2 * arguments[size] - 1, min(each[block] for each in own)) for block, size in fits.items()}
+        found = [each for each in own if all(each[block] <= size for block, size in most.items())]
         return (found or list(own[-1:]))[:_MEASURED]
 
     def tune(kernel: Any) -> Any:

@@ -156,8 +156,8 @@ def add_up(samples: Samples, weight: Tensor | None, bias: Tensor | None, result:
     [
         {"BLOCK_P": 32, "BLOCK_C": 64, "num_warps": 4},
         {"BLOCK_P": 64, "BLOCK_C": 32, "num_warps": 4},
-        {"BLOCK_P": 128, "BLOCK_C": 16, "num_warps": 4},
         {"BLOCK_P": 16, "BLOCK_C": 128, "num_warps": 4},
+        {"BLOCK_P": 64, "BLOCK_C": 16, "num_warps": 4},
     ],
     key=["each", "MULTIPLIER", "TAPS"],
     fits={"BLOCK_C": "each"},

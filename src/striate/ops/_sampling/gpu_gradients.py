@@ -144,7 +144,7 @@ def _grad_values(
         {"BLOCK_P": 32, "BLOCK_C": 32, "BLOCK_O": 64, "num_warps": 4, "num_stages": 2},
         {"BLOCK_P": 64, "BLOCK_C": 32, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
         {"BLOCK_P": 32, "BLOCK_C": 64, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
-        {"BLOCK_P": 128, "BLOCK_C": 16, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
+        {"BLOCK_P": 64, "BLOCK_C": 16, "BLOCK_O": 32, "num_warps": 4, "num_stages": 2},
     ],
     key=["together", "filters", "PRECISION", "PRODUCT", "NEEDS_INPUT", "NEEDS_MOVES", "TAPS"],
     small={"BLOCK_P": 16, "BLOCK_C": 16, "BLOCK_O": 16},

@@ -295,7 +295,7 @@ def _deform_backward_weight_kernel(
     [
         {"BLOCK_P": 32, "BLOCK_C": 64, "num_warps": 4},
         {"BLOCK_P": 64, "BLOCK_C": 32, "num_warps": 4},
-        {"BLOCK_P": 128, "BLOCK_C": 16, "num_warps": 4},
+        {"BLOCK_P": 64, "BLOCK_C": 16, "num_warps": 4},
     ],
     key=["each", "MULTIPLIER", "TAPS"],
     fits={"BLOCK_C": "each"},
