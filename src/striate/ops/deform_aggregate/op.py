@@ -167,7 +167,8 @@ def _aggregate(
     low, high = check_fits(name, along, batch.shape[2:])
     outputs = [window.output_size(n) for window, n in zip(along, batch.shape[2:], strict=True)]
     kernel = [window.kernel for window in along]
-    taps = math.prod(kernel) - check_center(name, kernel, remove_center)
+    # PyTorch 2.11 cannot trace a bool that is taken from a symbolic number.
+    taps = math.prod(kernel) - int(check_center(name, kernel, remove_center))
     check_offset(name, input, offset, taps, outputs, groups)
     check_mask(name, input, mask, taps, outputs, groups)
     if single:
