@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ops.checks import TOLERANCE, assert_close
+from striate.ops._triton import tl
 from striate.ops.local_contrast_norm import gpu, reference
 from striate.ops.local_contrast_norm.window import Rule
 
@@ -65,6 +66,8 @@ def test_dtypes(dtype: torch.dtype) -> None:
 def test_more_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_TILE", 32)
     monkeypatch.setattr(gpu, "_CHANNELS", 2)
+    monkeypatch.setattr(gpu, "_PLANE", 16)
+    monkeypatch.setattr(gpu, "index_type", lambda *_: tl.int64)
     input = torch.randn(2, 3, 5, 4)
     check(input, WHOLE)
     check(input.contiguous(memory_format=torch.channels_last), WHOLE)

@@ -7,15 +7,18 @@ import torch
 from torch import Tensor
 
 from ops.checks import TOLERANCE, assert_close
+from striate.ops._pooling import gpu as pooling
+from striate.ops._triton import tl
 from striate.ops.local_response_norm import gpu, reference
 
 # Sizes, low, high, alpha, beta, k, within a channel.
 CASES = {
-    "rows": ((2, 5), 1, 1, 0.3, 0.75, 1.0, False),
+    "rows": ((2, 20), 1, 1, 0.3, 0.75, 1.0, False),
     "picture": ((2, 7, 3, 4), 2, 1, 0.1, 0.5, 2.0, False),
     "all": ((1, 3, 2, 2, 2), 4, 9, 0.2, 1.0, 1.0, False),
     "power": ((1, 4, 3, 3), 1, 2, 0.2, 1.3, 1.5, False),
     "within": ((2, 2, 5, 4), 1, 2, 0.1, 0.75, 1.0, True),
+    "sixteen": ((1, 16, 3, 4), 1, 1, 0.1, 0.75, 1.0, True),
     "volume": ((1, 3, 3, 2, 5), 1, 1, 0.1, -0.4, 1.0, True),
 }
 
@@ -57,8 +60,11 @@ def test_dtypes(dtype: torch.dtype) -> None:
 
 
 def test_more_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_BLOCK", 16)
-    check(torch.randn(1, 3, 3, 5), 1, 1, 0.1, 0.75, 1.0, False)
+    monkeypatch.setattr(pooling, "NUMBERS", 16)
+    monkeypatch.setattr(pooling, "index_type", lambda *_: tl.int64)
+    input = torch.randn(1, 3, 3, 5)
+    check(input, 1, 1, 0.1, 0.75, 1.0, False)
+    check(input.contiguous(memory_format=torch.channels_last), 1, 1, 0.1, 0.75, 1.0, True)
 
 
 # NumPy, by which Triton interprets, warns.

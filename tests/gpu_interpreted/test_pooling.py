@@ -11,6 +11,7 @@ from torch import Tensor
 from ops.checks import TOLERANCE, assert_close
 from striate.ops._pooling import gpu as pooling
 from striate.ops._pooling.taps import format_of, outputs_of
+from striate.ops._triton import tl
 from striate.ops.avg_pool import gpu as avg_pool
 from striate.ops.avg_pool import reference as avg_reference
 from striate.ops.lp_pool import gpu as lp_pool
@@ -27,6 +28,8 @@ CASES = {
     "volume": ((1, 2, 3, 4, 5), [2, 1, 3], [1, 2, 1], [1, 0, 1], [1, 0, 1], [1, 1, 1]),
     "padding": ((1, 1, 2, 3), [2, 2], [1, 2], [3, 2], [2, 3], [1, 1]),
     "cropped": ((1, 2, 7, 6), [3, 2], [1, 1], [-1, 1], [-2, 0], [1, 1]),
+    "apart": ((1, 2, 9, 8), [3, 2], [2, 3], [1, 0], [2, 1], [2, 3]),
+    "gaps": ((1, 2, 8, 7), [2, 1], [3, 2], [0, -1], [1, 0], [1, 1]),
 }
 
 
@@ -94,7 +97,7 @@ def check_norm(input: Tensor, power: float, *at: list[int]) -> None:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("case", ["picture", "volume", "padding", "cropped"])
+@pytest.mark.parametrize("case", ["picture", "volume", "padding", "cropped", "apart", "gaps"])
 def test_outputs_and_gradients(case: str, channels_last: bool) -> None:
     shape, *at = CASES[case]
     input = drawn(shape, channels_last)
@@ -123,8 +126,25 @@ def test_dtypes(dtype: torch.dtype) -> None:
         check_norm(input, 2.5, *at)
 
 
+def test_channels_by_sixteen() -> None:
+    _, *at = CASES["picture"]
+    input = drawn((1, 16, 3, 4), True)
+    check_average(input, True, False, 0, *at)
+    check_maximum(input, True, torch.uint8, *at)
+    check_norm(input, 3.0, *at)
+
+
+def test_wide_indices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pooling, "index_type", lambda *_: tl.int64)
+    shape, *at = CASES["picture"]
+    check_average(drawn(shape, True), True, False, 0, *at)
+    check_maximum(drawn(shape, False), False, torch.uint8, *at)
+    check_norm(drawn(shape, True), 2.0, *at)
+    test_numbers_put_back(True)
+
+
 def test_more_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pooling, "BLOCK", 16)
+    monkeypatch.setattr(pooling, "NUMBERS", 16)
     shape, *at = CASES["cropped"]
     check_average(drawn(shape, False), False, True, 0, *at)
     check_maximum(drawn(shape, True), True, torch.uint8, *at)
@@ -151,6 +171,7 @@ def test_norms_of_numbers_whose_powers_leave_the_range() -> None:
     input = torch.tensor([[[1e-30, 2e-30, 1e30, -2e30]]])
     check_norm(input[..., :2] * 1.0, 3.0, [2], [1], [0], [0], [1])
     check_norm(input[..., 2:] * 1.0, 3.0, [2], [1], [0], [0], [1])
+    check_norm(torch.tensor([[[1e38, -3e38, 0.0]]]), 3.0, [2], [1], [0], [0], [1])
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -172,6 +193,10 @@ def test_a_place_that_is_none() -> None:
         indices = torch.tensor([[[0, wrong]]])
         with pytest.raises(ValueError, match=rf"indices must be from 0 to 14, .* or -1, got {wrong}"):
             max_unpool.forward(torch.ones(1, 1, 2), indices, [15], False)
+
+
+def test_tiles_along_a_row() -> None:
+    assert [pooling.fitting(length, 64) for length in (1, 7, 56, 65, 112, 4000)] == [1, 8, 64, 16, 64, 64]
 
 
 def test_no_images() -> None:

@@ -1,16 +1,18 @@
 """The products of unshared convolution on the GPU: a small matrix at every spot, read once for many images.
 
-Maps are turned so that the images lie together, `(C, places, N)`: what a tap reads, it reads for all images at once.
-Each number of a result is summed by one program, in an order that depends on sizes alone.
+What a tap reads, it reads for all images at once: these lie side by side. Each number of a result is summed by one
+program, in an order that depends on sizes alone.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from striate.geometry.axes import three
+from striate.ops._door import memory_format
 from striate.ops._triton import (
     divided,
     index_type,
@@ -23,7 +25,37 @@ from striate.ops._triton import (
 )
 
 # The most rows and columns of a tile, and the terms that are multiplied at once.
-_ROWS, _COLUMNS, _TERMS = 64, 64, 32
+_ROWS, _COLUMNS, _TERMS = 64, 128, 32
+# Numbers of a tile that is transposed, and of a result from which it is not written image by image.
+_TILE, _LARGE = 4096, 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Maps `(N, C, *sizes)`, the images side by side in memory.
+
+    Args:
+        values: the numbers.
+        images: N.
+        channel: from one channel to the next.
+        place: from one place to the next.
+    """
+
+    values: Tensor
+    images: int
+    channel: int
+    place: int
+
+
+def beside(maps: Tensor) -> Beside:
+    """Lay maps so; what lay side by side before comes next."""
+    images, channels, *sizes = maps.shape
+    layout, places = memory_format(maps), math.prod(sizes)
+    last = layout != torch.contiguous_format
+    values = maps.contiguous(memory_format=layout)
+    if images > 1:
+        values = _swap(values, torch.empty_like(values), 1, images, channels * places)
+    return Beside(values, images, *((images, channels * images) if last else (places * images, images)))
 
 
 class Layer:
@@ -63,24 +95,54 @@ class Layer:
         ):
             self.settings.update(zip(names.split(), numbers, strict=True))
 
-    def gather(self, plane: Tensor, bias: Tensor | None, result: Tensor) -> None:
+    def gather(self, plane: Beside, bias: Tensor | None, result: Tensor) -> None:
         """result[n, o, p] = bias[p, o] + sum over c and k of weight[p, o, c, k] * plane[n, c, p * s + k * d - low]."""
-        turned, sums = _turned(plane), _room(result)
-        tensors = {"plane": turned, "weight": self.weight, "bias": _dense(bias), "result": sums}
-        self._launch(_gather_kernel, self.spots, self.out, plane.shape[0], tensors, bias_step=_step(bias))
-        result.copy_(sums.permute(2, 0, 1).view(result.shape))
+        self._write(_gather_kernel, self.spots, self.out, plane, self.weight, bias, result)
 
-    def scatter(self, spots: Tensor, bias: Tensor | None, result: Tensor) -> None:
+    def scatter(self, spots: Beside, bias: Tensor | None, result: Tensor) -> None:
         """result[n, c, i] = bias[i, c] + sum of weight[p, o, c, k] * spots[n, o, p] where p * s + k * d - low = i."""
-        turned, sums = _turned(spots), _room(result)
-        tensors = {"spots": turned, "weight": self.weight, "bias": _dense(bias), "result": sums}
-        self._launch(_scatter_kernel, self.places, self.into, spots.shape[0], tensors, bias_step=_step(bias))
-        result.copy_(sums.permute(2, 0, 1).view(result.shape))
+        # A place reads one tap of each of its spots: what is read together shall lie together.
+        weight = self.weight
+        if self.taps > 1:
+            weight = _swap(weight, torch.empty_like(weight), self.spots * self.groups, self.out * self.into, self.taps)
+        self._write(_scatter_kernel, self.places, self.into, spots, weight, bias, result)
 
-    def outer(self, plane: Tensor, spots: Tensor, result: Tensor) -> None:
+    def outer(self, plane: Beside, spots: Beside, result: Tensor) -> None:
         """result[p, o, c, k] = sum over n of spots[n, o, p] * plane[n, c, p * s + k * d - low]."""
-        tensors = {"plane": _turned(plane), "spots": _turned(spots), "result": result}
-        self._launch(_outer_kernel, self.spots, self.out, self.into * self.taps, tensors, N=plane.shape[0])
+        tensors = {"plane": plane.values, "spots": spots.values, "result": result}
+        steps = {"plane_c": plane.channel, "plane_p": plane.place, "spots_c": spots.channel, "spots_p": spots.place}
+        columns = self.into * self.taps
+        self._launch(_outer_kernel, self.spots, self.out, columns, tensors, N=plane.images, **steps)
+
+    def _write(
+        self,
+        kernel: Any,
+        matrices: int,
+        rows: int,
+        source: Beside,
+        weight: Tensor,
+        bias: Tensor | None,
+        result: Tensor,
+    ) -> None:
+        """Let a kernel write a result `(N, C, *sizes)`, dense in its memory format."""
+        images, channels, *sizes = result.shape
+        places, last = math.prod(sizes), memory_format(result) != torch.contiguous_format
+        # Every number of a row of images is a memory transaction of its own, where these lie apart.
+        apart = images == 1 or result.numel() < _LARGE
+        target = result if apart else torch.empty_like(result)
+        step_n, between = (channels * places, 1) if apart else (1, images)
+        step_c, step_p = (between, channels * between) if last else (places * between, between)
+        tensors = {
+            "source": source.values,
+            "weight": weight,
+            "bias": None if bias is None else bias.contiguous(),
+            "result": target,
+        }
+        steps = {"source_c": source.channel, "source_p": source.place, "step_n": step_n, "step_c": step_c}
+        bias_step = 0 if bias is None or bias.ndim == 1 else bias.shape[-1]
+        self._launch(kernel, matrices, rows, images, tensors, **steps, step_p=step_p, bias_step=bias_step)
+        if not apart:
+            _swap(target, result, 1, channels * places, images)
 
     def _launch(
         self, kernel: Any, matrices: int, rows: int, columns: int, tensors: dict[str, Any], **more: Any
@@ -89,33 +151,43 @@ class Layer:
         blocks = {"BLOCK_M": _tile(rows, _ROWS), "BLOCK_N": _tile(columns, _COLUMNS)}
         tiles = divided(rows, blocks["BLOCK_M"]) * divided(columns, blocks["BLOCK_N"])
         programs, index = matrices * self.groups * tiles, index_type(*tensors.values())
+        warps = max(1, min(4, blocks["BLOCK_M"] * blocks["BLOCK_N"] // 512))
         settings = {"N": columns, **self.settings, **blocks, "BLOCK_R": _TERMS, **more, "INDEX": index}
-        launched(kernel, lambda _: (programs,), self.weight, **tensors, **settings)
-
-
-def _turned(maps: Tensor) -> Tensor:
-    """Maps `(N, C, *sizes)` as `(C, places, N)`."""
-    return maps.flatten(2).permute(1, 2, 0).contiguous()
-
-
-def _room(result: Tensor) -> Tensor:
-    """What a kernel writes for a result `(N, C, *sizes)`: `(C, places, N)`."""
-    images, channels, *sizes = result.shape
-    return torch.empty(channels, math.prod(sizes), images, dtype=result.dtype, device=result.device)
-
-
-def _dense(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.contiguous()
-
-
-def _step(bias: Tensor | None) -> int:
-    """From one place to the next of a bias `(*sizes, out)`; one `(out,)` is the same everywhere."""
-    return 0 if bias is None or bias.ndim == 1 else bias.shape[-1]
+        launched(kernel, lambda _: (programs,), self.weight, **tensors, **settings, num_warps=warps)
 
 
 def _tile(size: int, most: int) -> int:
     """How much of a size is done at once; products of matrices take no fewer than sixteen."""
-    return max(16, min(most, 1 << (size - 1).bit_length()))
+    return max(16, min(most, _rounded(size)))
+
+
+def _rounded(size: int) -> int:
+    """The next power of two."""
+    return 1 << (size - 1).bit_length()
+
+
+def _swap(source: Tensor, result: Tensor, matrices: int, rows: int, columns: int) -> Tensor:
+    """The result, into which each of the matrices `(rows, columns)` of the source is written as `(columns, rows)`."""
+    across = min(_rounded(columns), max(64, _TILE // _rounded(rows)))
+    along = min(_rounded(rows), _TILE // across)
+    programs = matrices * divided(rows, along) * divided(columns, across)
+    blocks = {"R": rows, "S": columns, "INDEX": index_type(source), "BLOCK_R": along, "BLOCK_S": across}
+    launched(_swap_kernel, lambda _: (programs,), source, source=source, result=result, **blocks)
+    return result
+
+
+@jit
+def _swap_kernel(
+    source: tl.tensor, result: tl.tensor, R: tl.tensor, S: tl.tensor, INDEX: tl.constexpr, BLOCK_R: tl.constexpr,
+    BLOCK_S: tl.constexpr,
+) -> None:  # fmt: skip
+    """result[b, s, r] = source[b, r, s]."""
+    program = tl.program_id(0).to(INDEX)
+    across, along = tl.cdiv(S, BLOCK_S), tl.cdiv(R, BLOCK_R)
+    r = (program // across % along * BLOCK_R + tl.arange(0, BLOCK_R))[:, None]
+    s = (program % across * BLOCK_S + tl.arange(0, BLOCK_S))[None, :]
+    first, own = program // (across * along) * (R * S), (r < R) & (s < S)
+    tl.store(result + (first + s * R + r), tl.load(source + (first + r * S + s), own), own)
 
 
 @jit
@@ -146,14 +218,15 @@ def _read_by(
 
 @jit
 def _gather_kernel(
-    plane: tl.tensor, weight: tl.tensor, bias: tl.tensor, result: tl.tensor, bias_step: tl.tensor, N: tl.tensor,
-    G: tl.tensor, OC: tl.tensor, C: tl.tensor, D: tl.tensor, H: tl.tensor, W: tl.tensor, OD: tl.tensor, OH: tl.tensor,
+    source: tl.tensor, weight: tl.tensor, bias: tl.tensor, result: tl.tensor, source_c: tl.tensor, source_p: tl.tensor,
+    step_n: tl.tensor, step_c: tl.tensor, step_p: tl.tensor, bias_step: tl.tensor, N: tl.tensor, G: tl.tensor,
+    OC: tl.tensor, C: tl.tensor, D: tl.tensor, H: tl.tensor, W: tl.tensor, OD: tl.tensor, OH: tl.tensor,
     OW: tl.tensor, low_z: tl.tensor, low_y: tl.tensor, low_x: tl.tensor, KD: tl.constexpr, KH: tl.constexpr,
     KW: tl.constexpr, SZ: tl.constexpr, SY: tl.constexpr, SX: tl.constexpr, DZ: tl.constexpr, DY: tl.constexpr,
     DX: tl.constexpr, INDEX: tl.constexpr, ACC: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_R: tl.constexpr,
 ) -> None:  # fmt: skip
-    """result[o, p, n] = bias[p, o] + sum over r = (c, k) of weight[p, o, r] * plane[c, i(p, k), n]."""
+    """result[o, p, n] = bias[p, o] + sum over r = (c, k) of weight[p, o, r] * source[c, i(p, k), n]."""
     p, g, o, n = _matrix(OC, N, G, INDEX, BLOCK_M, BLOCK_N)
     own, TAPS = (o < OC)[:, None] & (n < N)[None, :], KD * KH * KW
     terms = C * TAPS
@@ -166,25 +239,26 @@ def _gather_kernel(
         )  # fmt: skip
         at = ((p * G * OC + row) * terms)[:, None] + r[None, :]
         w = tl.load(weight + at, (o < OC)[:, None] & (r < terms)[None, :], 0.0)
-        read = ((g * C + r // TAPS) * (D * H * W) + place)[:, None] * N + n[None, :]
-        x = tl.load(plane + read, (inside & (r < terms))[:, None] & (n < N)[None, :], 0.0)
+        read = ((g * C + r // TAPS) * source_c + place * source_p)[:, None] + n[None, :]
+        x = tl.load(source + read, (inside & (r < terms))[:, None] & (n < N)[None, :], 0.0)
         acc = tl.dot(w.to(PRODUCT), x.to(PRODUCT), acc, input_precision=PRECISION, out_dtype=ACC)
     if bias is not None:
         acc += tl.load(bias + p * bias_step + row, o < OC, 0.0).to(ACC)[:, None]
-    to = (row * (OD * OH * OW) + p)[:, None] * N + n[None, :]
+    to = (row * step_c + p * step_p)[:, None] + (n * step_n)[None, :]
     tl.store(result + to, acc.to(result.dtype.element_ty), own)
 
 
 @jit
 def _scatter_kernel(
-    spots: tl.tensor, weight: tl.tensor, bias: tl.tensor, result: tl.tensor, bias_step: tl.tensor, N: tl.tensor,
-    G: tl.tensor, OC: tl.tensor, C: tl.tensor, D: tl.tensor, H: tl.tensor, W: tl.tensor, OD: tl.tensor, OH: tl.tensor,
+    source: tl.tensor, weight: tl.tensor, bias: tl.tensor, result: tl.tensor, source_c: tl.tensor, source_p: tl.tensor,
+    step_n: tl.tensor, step_c: tl.tensor, step_p: tl.tensor, bias_step: tl.tensor, N: tl.tensor, G: tl.tensor,
+    OC: tl.tensor, C: tl.tensor, D: tl.tensor, H: tl.tensor, W: tl.tensor, OD: tl.tensor, OH: tl.tensor,
     OW: tl.tensor, low_z: tl.tensor, low_y: tl.tensor, low_x: tl.tensor, KD: tl.constexpr, KH: tl.constexpr,
     KW: tl.constexpr, SZ: tl.constexpr, SY: tl.constexpr, SX: tl.constexpr, DZ: tl.constexpr, DY: tl.constexpr,
     DX: tl.constexpr, INDEX: tl.constexpr, ACC: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_R: tl.constexpr,
 ) -> None:  # fmt: skip
-    """result[c, i, n] = bias[i, c] + sum over k and o of weight[p, o, c, k] * spots[o, p, n] where p reads i."""
+    """result[c, i, n] = bias[i, c] + sum over k and o of weight[p, k, o, c] * source[o, p, n] where p reads i."""
     i, g, c, n = _matrix(C, N, G, INDEX, BLOCK_M, BLOCK_N)
     own, TAPS = (c < C)[:, None] & (n < N)[None, :], KD * KH * KW
     acc = tl.zeros((BLOCK_M, BLOCK_N), ACC)
@@ -198,24 +272,25 @@ def _scatter_kernel(
         if whole & (oz < OD) & (oy < OH) & (ox < OW):
             for begin in range(0, OC, BLOCK_R):
                 o = begin + tl.arange(0, BLOCK_R)
-                at = ((p * G + g) * OC + o)[None, :] * (C * TAPS) + c[:, None] * TAPS + tap
+                at = (((p * G + g) * TAPS + tap) * OC + o)[None, :] * C + c[:, None]
                 w = tl.load(weight + at, (c < C)[:, None] & (o < OC)[None, :], 0.0)
-                read = ((g * OC + o) * (OD * OH * OW) + p)[:, None] * N + n[None, :]
-                s = tl.load(spots + read, (o < OC)[:, None] & (n < N)[None, :], 0.0)
+                read = ((g * OC + o) * source_c + p * source_p)[:, None] + n[None, :]
+                s = tl.load(source + read, (o < OC)[:, None] & (n < N)[None, :], 0.0)
                 acc = tl.dot(w.to(PRODUCT), s.to(PRODUCT), acc, input_precision=PRECISION, out_dtype=ACC)
     if bias is not None:
         acc += tl.load(bias + i * bias_step + g * C + c, c < C, 0.0).to(ACC)[:, None]
-    to = ((g * C + c) * (D * H * W) + i)[:, None] * N + n[None, :]
+    to = ((g * C + c) * step_c + i * step_p)[:, None] + (n * step_n)[None, :]
     tl.store(result + to, acc.to(result.dtype.element_ty), own)
 
 
 @jit
 def _outer_kernel(
-    plane: tl.tensor, spots: tl.tensor, result: tl.tensor, N: tl.tensor, G: tl.tensor, OC: tl.tensor, C: tl.tensor,
-    D: tl.tensor, H: tl.tensor, W: tl.tensor, OD: tl.tensor, OH: tl.tensor, OW: tl.tensor, low_z: tl.tensor,
-    low_y: tl.tensor, low_x: tl.tensor, KD: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, SZ: tl.constexpr,
-    SY: tl.constexpr, SX: tl.constexpr, DZ: tl.constexpr, DY: tl.constexpr, DX: tl.constexpr, INDEX: tl.constexpr,
-    ACC: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    plane: tl.tensor, spots: tl.tensor, result: tl.tensor, plane_c: tl.tensor, plane_p: tl.tensor, spots_c: tl.tensor,
+    spots_p: tl.tensor, N: tl.tensor, G: tl.tensor, OC: tl.tensor, C: tl.tensor, D: tl.tensor, H: tl.tensor,
+    W: tl.tensor, OD: tl.tensor, OH: tl.tensor, OW: tl.tensor, low_z: tl.tensor, low_y: tl.tensor, low_x: tl.tensor,
+    KD: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, SZ: tl.constexpr, SY: tl.constexpr, SX: tl.constexpr,
+    DZ: tl.constexpr, DY: tl.constexpr, DX: tl.constexpr, INDEX: tl.constexpr, ACC: tl.constexpr,
+    PRODUCT: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     BLOCK_R: tl.constexpr,
 ) -> None:  # fmt: skip
     """result[p, o, r] = sum over n of spots[o, p, n] * plane[c, i(p, k), n] for r = (c, k)."""
@@ -229,9 +304,9 @@ def _outer_kernel(
     row = g * OC + o
     for begin in range(0, N, BLOCK_R):
         n = begin + tl.arange(0, BLOCK_R)
-        from_spot = (row * (OD * OH * OW) + p)[:, None] * N + n[None, :]
+        from_spot = (row * spots_c + p * spots_p)[:, None] + n[None, :]
         s = tl.load(spots + from_spot, (o < OC)[:, None] & (n < N)[None, :], 0.0)
-        read = ((g * C + r // TAPS) * (D * H * W) + place)[None, :] * N + n[:, None]
+        read = ((g * C + r // TAPS) * plane_c + place * plane_p)[None, :] + n[:, None]
         x = tl.load(plane + read, (inside & (r < terms))[None, :] & (n < N)[:, None], 0.0)
         acc = tl.dot(s.to(PRODUCT), x.to(PRODUCT), acc, input_precision=PRECISION, out_dtype=ACC)
     to = ((p * G * OC + row) * terms)[:, None] + r[None, :]

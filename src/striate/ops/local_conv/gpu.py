@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from striate.ops._unshared.decomposition import blank
-from striate.ops._unshared.gpu import Layer
+from striate.ops._unshared.gpu import Layer, beside
 
 
 def forward(
@@ -13,7 +13,7 @@ def forward(
     axes = len(stride)
     result = blank(input, weight.shape[axes], weight.shape[:axes])
     if result.numel():
-        Layer(weight, list(input.shape[2:]), input.shape[1], stride, low, dilation).gather(input, bias, result)
+        Layer(weight, list(input.shape[2:]), input.shape[1], stride, low, dilation).gather(beside(input), bias, result)
     return result
 
 
@@ -29,11 +29,12 @@ def backward(
     """The gradients of input and weight; an empty tensor for one that is not needed."""
     grad_input = blank(input, input.shape[1], input.shape[2:]) if needs[0] else input.new_empty(0)
     grad_weight = weight.new_empty(weight.shape if needs[1] else 0)
-    if input.numel() == 0:
+    if input.numel() == 0 or not any(needs):
         return grad_input, grad_weight.zero_()
     layer = Layer(weight, list(input.shape[2:]), input.shape[1], stride, low, dilation)
+    spots = beside(grad)
     if needs[0]:
-        layer.scatter(grad, None, grad_input)
+        layer.scatter(spots, None, grad_input)
     if needs[1]:
-        layer.outer(input, grad, grad_weight)
+        layer.outer(beside(input), spots, grad_weight)
     return grad_input, grad_weight

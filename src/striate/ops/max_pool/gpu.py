@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from striate.ops._pooling.gpu import launch, numbers_of, reader, windows
+from striate.ops._pooling.gpu import launch, reader, tile_of, turns, windows
 from striate.ops._pooling.taps import format_of
 from striate.ops._triton import jit, tl
 
@@ -25,8 +25,9 @@ def forward(
     maps, shape = input.contiguous(memory_format=layout), (*input.shape[:2], *outputs)
     result = torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=layout)
     taps = None if kind is None else torch.empty_like(result, dtype=kind)
-    settings = windows(input.shape[2:], kernel, stride, low, dilation, maps, result, channels_last)
-    launch(_max_pool_forward_kernel, result, settings, input=maps, result=result, taps=taps)
+    settings = windows(input.shape[2:], kernel, stride, low, dilation, result, channels_last)
+    tensors = {"input": maps, "result": result, "taps": taps}
+    launch(_max_pool_forward_kernel, result, result.shape[-1], settings, tensors, spread=True)
     return result, input.new_empty(0, dtype=torch.uint8) if taps is None else taps
 
 
@@ -44,32 +45,33 @@ def backward(
     layout = format_of(grad.ndim, channels_last)
     grads, winners = grad.contiguous(memory_format=layout), taps.contiguous(memory_format=layout)
     result = torch.empty((*grad.shape[:2], *sizes), dtype=grad.dtype, device=grad.device, memory_format=layout)
-    settings = windows(sizes, kernel, stride, low, dilation, result, grads, channels_last)
-    launch(_max_pool_backward_kernel, result, settings, grad=grads, taps=winners, result=result)
+    settings = windows(sizes, kernel, stride, low, dilation, grads, channels_last)
+    tensors = {"grad": grads, "taps": winners, "result": result}
+    launch(_max_pool_backward_kernel, result, result.shape[-1], settings, tensors, spread=stride[-1] == 1)
     return result
 
 
 @jit
 def _max_pool_forward_kernel(
-    input: tl.tensor, result: tl.tensor, taps: tl.tensor, count: tl.tensor, inner: tl.tensor, D: tl.tensor,
-    H: tl.tensor, W: tl.tensor, OD: tl.tensor, OH: tl.tensor, OW: tl.tensor, low_z: tl.tensor, low_y: tl.tensor,
-    low_x: tl.tensor, KD: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, SZ: tl.constexpr, SY: tl.constexpr,
-    SX: tl.constexpr, DZ: tl.constexpr, DY: tl.constexpr, DX: tl.constexpr, INDEX: tl.constexpr, ACC: tl.constexpr,
-    BLOCK: tl.constexpr,
-) -> None:  # fmt: skip
+    input, result, taps, rows, inner, D, H, W, OD, OH, OW, low_z, low_y, low_x, KD: tl.constexpr, KH: tl.constexpr,
+    KW: tl.constexpr, SZ: tl.constexpr, SY: tl.constexpr, SX: tl.constexpr, DZ: tl.constexpr, DY: tl.constexpr,
+    DX: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
     """result[o] = the largest input[o * stride - low + k * d], taps[o] the k that reads it, -1 where none is inside."""
-    at, own, p, oz, oy, ox, i = numbers_of(count, inner, OD, OH, OW, INDEX, BLOCK)
-    best, winner = tl.full((BLOCK,), float("-inf"), ACC), tl.full((BLOCK,), -1, tl.int32)
+    at, own, where = tile_of(rows, inner, OD, OH, OW, TILE)
+    p, oz, oy, ox, i = where
+    start_x = ox * SX - low_x
+    best, winner = tl.full(own.shape, float("-inf"), tl.dtype(TILE.number)), tl.full(own.shape, -1, tl.int32)
     for kz in range(KD):
         z = oz * SZ - low_z + kz * DZ
         for ky in range(KH):
             y = oy * SY - low_y + ky * DY
-            rows = own & (z >= 0) & (z < D) & (y >= 0) & (y < H)
+            there = own & (z >= 0) & (z < D) & (y >= 0) & (y < H)
+            first = input + (((p * D + z) * H + y) * (W * inner) + (start_x * inner + i))
             for kx in range(KW):
-                x = ox * SX - low_x + kx * DX
-                here = rows & (x >= 0) & (x < W)
-                place = (((p * D + z) * H + y) * W + x) * inner + i
-                value = tl.load(input + place, here, 0.0).to(ACC)
+                x = start_x + kx * DX
+                here = there & (x >= 0) & (x < W)
+                value = tl.load(first + kx * (DX * inner), here, 0.0).to(tl.dtype(TILE.number))
                 # The first of equal numbers is taken, and the last NaN.
                 wins = here & ((winner < 0) | (value > best) | (value != value))
                 best = tl.where(wins, value, best)
@@ -81,22 +83,23 @@ def _max_pool_forward_kernel(
 
 @jit
 def _max_pool_backward_kernel(
-    grad: tl.tensor, taps: tl.tensor, result: tl.tensor, count: tl.tensor, inner: tl.tensor, D: tl.tensor, H: tl.tensor,
-    W: tl.tensor, OD: tl.tensor, OH: tl.tensor, OW: tl.tensor, low_z: tl.tensor, low_y: tl.tensor, low_x: tl.tensor,
-    KD: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, SZ: tl.constexpr, SY: tl.constexpr, SX: tl.constexpr,
-    DZ: tl.constexpr, DY: tl.constexpr, DX: tl.constexpr, INDEX: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
-) -> None:  # fmt: skip
+    grad, taps, result, rows, inner, D, H, W, OD, OH, OW, low_z, low_y, low_x, KD: tl.constexpr, KH: tl.constexpr,
+    KW: tl.constexpr, SZ: tl.constexpr, SY: tl.constexpr, SX: tl.constexpr, DZ: tl.constexpr, DY: tl.constexpr,
+    DX: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
     """result[i] = sum of grad[o] over the outputs o whose tap taps[o] reads i."""
-    at, own, p, z, y, x, i = numbers_of(count, inner, D, H, W, INDEX, BLOCK)
-    acc = tl.zeros((BLOCK,), ACC)
-    for kz in range(KD):
-        oz, reads_z = reader(z, kz, low_z, OD, SZ, DZ)
-        for ky in range(KH):
-            oy, reads_y = reader(y, ky, low_y, OH, SY, DY)
-            for kx in range(KW):
-                ox, reads_x = reader(x, kx, low_x, OW, SX, DX)
-                place = (((p * OD + oz) * OH + oy) * OW + ox) * inner + i
-                reads = own & reads_z & reads_y & reads_x
-                won = tl.load(taps + place, reads, 0).to(tl.int32) == (kz * KH + ky) * KW + kx
-                acc += tl.load(grad + place, reads & won, 0.0).to(ACC)
+    at, own, where = tile_of(rows, inner, D, H, W, TILE)
+    p, z, y, x, i = where
+    acc = tl.zeros(own.shape, tl.dtype(TILE.number))
+    for turn_z in range(turns(KD, SZ, DZ)):
+        oz, tap_z, reads_z = reader(z, low_z, OD, turn_z, KD, SZ, DZ)
+        for turn_y in range(turns(KH, SY, DY)):
+            oy, tap_y, reads_y = reader(y, low_y, OH, turn_y, KH, SY, DY)
+            there, line = own & reads_z & reads_y, ((p * OD + oz) * OH + oy) * (OW * inner)
+            for turn_x in range(turns(KW, SX, DX)):
+                ox, tap_x, reads_x = reader(x, low_x, OW, turn_x, KW, SX, DX)
+                place, reads = line + (ox * inner + i), there & reads_x
+                g = tl.load(grad + place, reads, 0.0).to(tl.dtype(TILE.number))
+                won = tl.load(taps + place, reads, 0).to(tl.int32) == ((tap_z * KH + tap_y) * KW + tap_x)
+                acc += tl.where(won, g, 0.0)
     tl.store(result + at, acc.to(result.dtype.element_ty), own)

@@ -38,7 +38,8 @@ def max_unpool2d(
     Args:
         input: `(N, C, *sizes)` or `(C, *sizes)`, floating-point.
         indices: of the input's shape and device, int64: places in a plane of the output, row by row, as `max_pool2d`
-            and PyTorch's return them. They are checked on the CPU, outside of transforms.
+            and PyTorch's return them. They are checked outside of transforms, and on a GPU not while a CUDA graph is
+            captured: an index that lies outside then names no place.
         kernel_size: taps of the window that has pooled; one number or one an axis.
         stride: places from one window to the next, at least 1; one number or one an axis; None for the kernel size.
         padding: places that were added around: a number, a tuple of numbers or of pairs `(low, high)`, one an axis, or
