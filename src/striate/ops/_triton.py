@@ -106,7 +106,7 @@ def tuned(
     def tune(kernel: Any) -> Any:
         if INTERPRETED:
             return _Tuned(kernel, suited, None)
-        every = [*tiles, *exact]
+        every = [*tiles, *(each for each in exact if each not in tiles)]
 
         def pruned(configs: list[Any], named: dict[str, Any], **given: Any) -> list[Any]:
             wanted = suited(named | given)
