@@ -78,13 +78,26 @@ def test_dtypes(dtype: torch.dtype) -> None:
     check(room_transpose.forward, room_transpose.backward, definition, grown, [4, 5], 2, *settings)
 
 
-def test_channels_last_and_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_ROWS", "_COLUMNS", "_TERMS"):
+@pytest.mark.parametrize("images", [1, 18])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_small_tiles(layout: torch.memory_format, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_ROWS", "_IMAGES", "_TERMS", "_OUTER_COLUMNS"):
         monkeypatch.setattr(products, name, 16)
-    weight, input = torch.randn(2, 2, 17, 19, 1, 2), torch.randn(18, 19, 2, 3)
-    last = input.contiguous(memory_format=torch.channels_last)
-    bias = torch.randn(17)
-    check(room.forward, room.backward, reference.local_conv, [last, weight, bias], [1, 1], [0, 0], [1, 1])
+    monkeypatch.setattr(products, "_TILE", 256)
+    weight, input = torch.randn(2, 2, 17, 19, 1, 2), torch.randn(images, 19, 2, 3).contiguous(memory_format=layout)
+    check(room.forward, room.backward, reference.local_conv, [input, weight, torch.randn(17)], [1, 1], [0, 0], [1, 1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_large_results_are_turned(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_LARGE", 1)
+    maps, grown, settings = drawn(case, torch.float32, each=True)
+    if maps[0].ndim == 4:
+        maps[0] = maps[0].contiguous(memory_format=torch.channels_last)
+    check(room.forward, room.backward, reference.local_conv, maps, *settings)
+    groups, plane = CASES[case][1], CASES[case][5]
+    definition = reference_transpose.local_conv_transpose
+    check(room_transpose.forward, room_transpose.backward, definition, grown, plane, groups, *settings)
 
 
 def test_no_images() -> None:

@@ -24,8 +24,11 @@ from striate.ops._triton import (
     tl,
 )
 
-# The most rows and columns of a tile, and the terms that are multiplied at once.
-_ROWS, _COLUMNS, _TERMS = 64, 128, 32
+# The most rows and images of a tile, and the terms that are multiplied at once; of an outer product, the most columns
+# and images. Numbers of a tile that a warp takes.
+_ROWS, _IMAGES, _TERMS = 64, 128, 32
+_OUTER_COLUMNS, _OUTER_TERMS = 64, 16
+_WARP = 1024
 # Numbers of a tile that is transposed, and of a result from which it is not written image by image.
 _TILE, _LARGE = 4096, 1 << 20
 
@@ -112,7 +115,8 @@ class Layer:
         tensors = {"plane": plane.values, "spots": spots.values, "result": result}
         steps = {"plane_c": plane.channel, "plane_p": plane.place, "spots_c": spots.channel, "spots_p": spots.place}
         columns = self.into * self.taps
-        self._launch(_outer_kernel, self.spots, self.out, columns, tensors, N=plane.images, **steps)
+        blocks = {"BLOCK_N": _tile(columns, _OUTER_COLUMNS), "BLOCK_R": _OUTER_TERMS}
+        self._launch(_outer_kernel, self.spots, self.out, columns, blocks, tensors, N=plane.images, **steps)
 
     def _write(
         self,
@@ -140,19 +144,27 @@ class Layer:
         }
         steps = {"source_c": source.channel, "source_p": source.place, "step_n": step_n, "step_c": step_c}
         bias_step = 0 if bias is None or bias.ndim == 1 else bias.shape[-1]
-        self._launch(kernel, matrices, rows, images, tensors, **steps, step_p=step_p, bias_step=bias_step)
+        blocks = {"BLOCK_N": _tile(images, _IMAGES), "BLOCK_R": _TERMS}
+        more = {"N": images, "step_p": step_p, "bias_step": bias_step}
+        self._launch(kernel, matrices, rows, images, blocks, tensors, **steps, **more)
         if not apart:
             _swap(target, result, 1, channels * places, images)
 
     def _launch(
-        self, kernel: Any, matrices: int, rows: int, columns: int, tensors: dict[str, Any], **more: Any
+        self,
+        kernel: Any,
+        matrices: int,
+        rows: int,
+        columns: int,
+        blocks: dict[str, int],
+        tensors: dict[str, Any],
+        **more: Any,
     ) -> None:
         """Run a kernel for a matrix of so many rows and columns in each group at each place."""
-        blocks = {"BLOCK_M": _tile(rows, _ROWS), "BLOCK_N": _tile(columns, _COLUMNS)}
-        tiles = divided(rows, blocks["BLOCK_M"]) * divided(columns, blocks["BLOCK_N"])
-        programs, index = matrices * self.groups * tiles, index_type(*tensors.values())
-        warps = max(1, min(4, blocks["BLOCK_M"] * blocks["BLOCK_N"] // 512))
-        settings = {"N": columns, **self.settings, **blocks, "BLOCK_R": _TERMS, **more, "INDEX": index}
+        tile_m, tile_n = _tile(rows, _ROWS), blocks["BLOCK_N"]
+        programs = matrices * self.groups * divided(rows, tile_m) * divided(columns, tile_n)
+        settings = {**self.settings, **blocks, "BLOCK_M": tile_m, **more, "INDEX": index_type(*tensors.values())}
+        warps = max(1, min(4, tile_m * tile_n // _WARP))
         launched(kernel, lambda _: (programs,), self.weight, **tensors, **settings, num_warps=warps)
 
 

@@ -1,12 +1,13 @@
 """Depthwise convolution on the GPU, in either memory format.
 
-A tile is places times channels: many places of one plane, or few places of channels that lie together; `rows` takes
-large windows. Nothing is added
-up in an order that could change: each gradient of the input is gathered, and that of the weight is summed in slabs that
-depend on sizes alone.
+`rows` takes large windows, `planes` small ones of stride 1, the kernels here all others, in tiles of places times
+channels: many places of one plane, or few places of channels that lie together. Nothing is added up in an order that
+could change: each gradient of the input is gathered, and that of the weight is summed in slabs that depend on sizes
+alone.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,12 +16,17 @@ from torch import Tensor
 from striate.geometry.axes import three
 from striate.ops._door import memory_format
 from striate.ops._triton import divided, index_type, jit, launched, number_type, tl
-from striate.ops.conv import rows
+from striate.ops.conv import planes, rows
 
-# Numbers of a tile, and the most channels and taps of one.
-_TILE, _CHANNELS, _TAPS = 512, 64, 4
-# Places that one program adds up for the gradient of the weight, at least.
-_SLAB = 1024
+# Outputs of a row from which products of matrices win where there is a choice.
+_WIDE = 16
+# Numbers of a tile, and the most channels of one.
+_TILE, _CHANNELS = 512, 64
+# Of the gradient of the weight: numbers of a warp's tile, taps that a program adds up, its tiles of places at least,
+# and its warps where channels lie together.
+_TILE_OF_TAPS, _TAPS, _SLAB, _WARPS = 64, 32, 32, 8
+# Taps from which it is a product of matrices in exact float32, too.
+_FROM_EXACT = 225
 
 
 def forward(
@@ -37,19 +43,7 @@ def forward(
         (n + a + b - d * (k - 1) - 1) // s + 1
         for n, k, s, a, b, d in zip(input.shape[2:], weight.shape[2:], stride, low, high, dilation, strict=True)
     ]
-    layout = memory_format(input)
-    if rows.suits(weight.shape[2:], sizes):
-        return rows.correlate(input, weight, bias, sizes, stride, low, dilation).contiguous(memory_format=layout)
-    result = torch.empty(
-        (input.shape[0], weight.shape[0], *sizes), dtype=input.dtype, device=input.device, memory_format=layout
-    )
-    if result.numel():
-        maps = input.contiguous(memory_format=layout)
-        at = _At(maps, result, weight, stride, low, dilation)
-        tensors = {"input": maps, "weight": at.taps, "bias": bias, "output": result}
-        programs, settings = at.tiles(result)
-        launched(_depthwise_forward_kernel, lambda _: (programs,), maps, **tensors, **settings)
-    return result
+    return _correlate(input.contiguous(memory_format=memory_format(input)), weight, bias, sizes, stride, low, dilation)
 
 
 def backward(
@@ -65,35 +59,51 @@ def backward(
     """The gradients of input and weight; an empty tensor for one that is not needed."""
     layout = memory_format(input)
     maps, grads = input.contiguous(memory_format=layout), grad.contiguous(memory_format=layout)
-    grad_input = torch.empty_like(maps) if needs[0] else input.new_empty(0)
-    grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format) if needs[1] else weight.new_empty(0)
-    if not maps.numel() or not grads.numel():
-        return grad_input.zero_(), grad_weight.zero_()
-    at = _At(maps, grads, weight, stride, low, dilation)
-    if needs[0] and _turned(input, weight, stride):
+    kernel, sizes = weight.shape[2:], maps.shape[2:]
+    grad_input, grad_weight = maps.new_empty(0), weight.new_empty(0)
+    if needs[0] and weight.shape[0] == maps.shape[1] and set(stride) == {1}:
         # The gradient is a convolution with the taps in reverse.
-        reaches = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
-        before = [reach - a for reach, a in zip(reaches, low, strict=True)]
+        before = [d * (k - 1) - a for k, a, d in zip(kernel, low, dilation, strict=True)]
         flipped = weight.flip(*range(2, weight.ndim))
-        grad_input.copy_(rows.correlate(grad, flipped, None, input.shape[2:], stride, before, dilation))
+        grad_input = _correlate(grads, flipped, None, sizes, stride, before, dilation)
     elif needs[0]:
+        grad_input = torch.empty_like(maps)
+        at = _At(maps, grads, weight, stride, low, dilation)
         tensors = {"grad": grads, "weight": at.taps, "result": grad_input}
-        programs, settings = at.tiles(grad_input)
-        launched(_depthwise_backward_input_kernel, lambda _: (programs,), maps, **tensors, **settings)
-    if needs[1] and rows.suits(weight.shape[2:], grad.shape[2:]):
-        grad_weight.copy_(rows.products(input, grad, weight.shape[2:], stride, low, dilation).view(weight.shape))
+        at.launch(_depthwise_backward_input_kernel, grad_input, **tensors)
+    large = rows.suits(kernel, grads.shape[2:]) and (rows.rounded(maps.dtype) or math.prod(kernel) >= _FROM_EXACT)
+    if needs[1] and large and maps.numel():
+        sums = rows.products(maps, grads, kernel, stride, low, dilation)
+        grad_weight = sums.to(weight.dtype).view(weight.shape)
     elif needs[1]:
-        sums, many, settings = at.slabs(grads)
-        tensors = {"grad": grads, "input": maps, "sums": sums}
-        launched(_depthwise_backward_weight_kernel, lambda _: (many,), maps, **tensors, **settings)
-        grad_weight.copy_(sums.sum(0).t().reshape(weight.shape))
+        sums = _At(maps, grads, weight, stride, low, dilation).sums(maps, grads)
+        grad_weight = sums.t().to(weight.dtype).reshape(weight.shape)
     return grad_input, grad_weight
 
 
-def _turned(input: Tensor, weight: Tensor, stride: list[int]) -> bool:
-    """Whether the input's gradient is a depthwise convolution with large windows."""
-    single = weight.shape[0] == input.shape[1] and set(stride) == {1}
-    return single and rows.suits(weight.shape[2:], input.shape[2:])
+def _correlate(
+    maps: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    sizes: Sequence[int],
+    stride: list[int],
+    low: list[int],
+    dilation: list[int],
+) -> Tensor:
+    """The convolution of maps that are dense in their memory format, which is that of the result."""
+    layout, kernel, settings = memory_format(maps), weight.shape[2:], (sizes, stride, low, dilation)
+    small = planes.suits(kernel, stride, dilation)
+    quick = rows.rounded(maps.dtype) and layout == torch.contiguous_format and sizes[-1] >= _WIDE
+    if rows.suits(kernel, sizes) and (quick or not small):
+        return rows.correlate(maps, weight, bias, *settings).contiguous(memory_format=layout)
+    if small:
+        return planes.correlate(maps, weight, bias, *settings)
+    shape = (maps.shape[0], weight.shape[0], *sizes)
+    result = torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=layout)
+    at = _At(maps, result, weight, stride, low, dilation)
+    tensors = {"input": maps, "weight": at.taps, "bias": bias, "output": result}
+    at.launch(_depthwise_forward_kernel, result, **tensors)
+    return result
 
 
 class _At:
@@ -112,7 +122,7 @@ class _At:
         self, maps: Tensor, outputs: Tensor, weight: Tensor, stride: list[int], low: list[int], dilation: list[int]
     ) -> None:
         self.together = memory_format(maps) != torch.contiguous_format
-        self.channels, self.count = weight.shape[0], math.prod(weight.shape[2:])
+        self.channels, self.kernel = weight.shape[0], three(weight.shape[2:], 1)
         flat = weight.flatten(1)
         # Of channels that lie together, the taps do so, too.
         self.taps = flat.t().contiguous().t() if self.together else flat.contiguous()
@@ -120,9 +130,7 @@ class _At:
         self.settings: dict[str, Any] = {
             "N": images,
             "C": channels,
-            "stride_o": self.taps.stride(0),
-            "stride_t": self.taps.stride(1),
-            "MULTIPLIER": self.channels // channels,
+            "MULTIPLIER": self.channels // max(1, channels),
             "TOGETHER": self.together,
             "INDEX": index_type(maps, outputs),
             "ACC": number_type(maps.dtype),
@@ -130,34 +138,47 @@ class _At:
         for names, numbers in (
             ("D H W", into),
             ("OD OH OW", three(outputs.shape[2:], 1)),
-            ("KD KH KW", three(weight.shape[2:], 1)),
+            ("KD KH KW", self.kernel),
             ("SZ SY SX", three(stride, 1)),
             ("low_z low_y low_x", three(low, 0)),
             ("DZ DY DX", three(dilation, 1)),
         ):
             self.settings.update(zip(names.split(), numbers, strict=True))
 
-    def tiles(self, written: Tensor) -> tuple[int, dict[str, Any]]:
-        """How many programs write these maps, and the settings of their kernel."""
+    def launch(self, kernel: Any, written: Tensor, **tensors: Tensor | None) -> None:
+        """Run a kernel that writes these maps."""
         images, channels, *sizes = written.shape
+        if not written.numel():
+            return
         block_c = min(_CHANNELS, _rounded(channels)) if self.together else 1
         block_p = min(_TILE // block_c, _rounded(math.prod(sizes)))
         programs = images * divided(channels, block_c) * divided(math.prod(sizes), block_p)
-        return programs, {**self.settings, "BLOCK_P": block_p, "BLOCK_C": block_c}
+        steps = {"stride_o": self.taps.stride(0), "stride_t": self.taps.stride(1)}
+        blocks = {"BLOCK_P": block_p, "BLOCK_C": block_c}
+        launched(kernel, lambda _: (programs,), written, **tensors, **steps, **self.settings, **blocks)
 
-    def slabs(self, grads: Tensor) -> tuple[Tensor, int, dict[str, Any]]:
-        """Room for the sums of each slab, `(slabs, taps, out)`, and what `tiles` gives for the kernel of these."""
-        places = grads.shape[0] * math.prod(grads.shape[2:])
-        block_c = min(_CHANNELS, _rounded(self.channels)) if self.together else 1
-        block_t = 1 if self.together else min(_TAPS, _rounded(self.count))
-        # With as many places as taps the sums take no more room than the gradient of the output.
-        slab = min(max(_SLAB, _rounded(self.count)), _rounded(places))
-        many = divided(places, slab)
-        dtype = torch.promote_types(grads.dtype, torch.float32)
-        sums = torch.empty(many, self.count, self.channels, dtype=dtype, device=grads.device)
-        programs = many * divided(self.count, block_t) * divided(self.channels, block_c)
-        blocks = {"SLAB": slab, "BLOCK_P": min(_TILE // block_c, slab), "BLOCK_T": block_t, "BLOCK_C": block_c}
-        return sums, programs, {**self.settings, **blocks}
+    def sums(self, maps: Tensor, grads: Tensor) -> Tensor:
+        """The gradient of the weight `(taps, out)`, float32 at least."""
+        taps, (depth, height, width) = math.prod(self.kernel), self.kernel
+        columns = min(width, _TAPS)
+        lines = divided(depth * height, divided(depth * height, max(1, _TAPS // columns)))
+        groups = divided(depth * height, lines) * divided(width, columns)
+        block_c, warps = (min(_CHANNELS, _rounded(self.channels)), _WARPS) if self.together else (1, 1)
+        block_p = max(1, _TILE_OF_TAPS * warps // block_c)
+        # What one program takes: planes, and tiles of each. With as many places as taps, the sums of all programs take
+        # no more room than the gradient of the output.
+        deep, tiles = len(grads) * self.settings["OD"], divided(self.settings["OH"] * self.settings["OW"], block_p)
+        slab = max(_SLAB, divided(taps, block_p))
+        planes_each = max(1, min(deep, slab))
+        tiles_each = max(1, min(tiles, slab // planes_each))
+        slabs = divided(deep, planes_each) * divided(tiles, tiles_each)
+        wide = torch.promote_types(grads.dtype, torch.float32)
+        sums = torch.empty(slabs, taps, self.channels, dtype=wide, device=grads.device)
+        more = {"planes": planes_each, "tiles": tiles_each, "LINES": lines, "COLUMNS": columns, "num_warps": warps}
+        more |= {"grad": grads, "input": maps, "sums": sums, "BLOCK_P": block_p, "BLOCK_C": block_c}
+        programs = slabs * groups * divided(self.channels, block_c)
+        launched(_depthwise_backward_weight_kernel, lambda _: (programs,), maps, **self.settings, **more)
+        return sums.sum(0)
 
 
 def _rounded(size: int) -> int:
@@ -257,30 +278,58 @@ def _depthwise_backward_input_kernel(
 
 @jit
 def _depthwise_backward_weight_kernel(
-    grad: tl.tensor, input: tl.tensor, sums: tl.tensor, N: tl.tensor, C: tl.tensor, D: tl.tensor, H: tl.tensor,
-    W: tl.tensor, OD: tl.tensor, OH: tl.tensor, OW: tl.tensor, low_z: tl.tensor, low_y: tl.tensor, low_x: tl.tensor,
-    stride_o: tl.tensor, stride_t: tl.tensor, KD: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, SZ: tl.constexpr,
+    grad: tl.tensor, input: tl.tensor, sums: tl.tensor, tiles: tl.tensor, planes: tl.tensor, N: tl.tensor, C: tl.tensor,
+    D: tl.tensor, H: tl.tensor, W: tl.tensor, OD: tl.tensor, OH: tl.tensor, OW: tl.tensor, low_z: tl.tensor,
+    low_y: tl.tensor, low_x: tl.tensor, KD: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, SZ: tl.constexpr,
     SY: tl.constexpr, SX: tl.constexpr, DZ: tl.constexpr, DY: tl.constexpr, DX: tl.constexpr, MULTIPLIER: tl.constexpr,
-    TOGETHER: tl.constexpr, INDEX: tl.constexpr, ACC: tl.constexpr, SLAB: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr,
+    TOGETHER: tl.constexpr, INDEX: tl.constexpr, ACC: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ) -> None:  # fmt: skip
     """sums[slab, k, o] = sum over n and p of a slab of grad[n, o, p] * input[n, o // M, p * stride + k * d - low]."""
-    OC = C * MULTIPLIER
-    blocks_o, blocks_t = tl.cdiv(OC, BLOCK_C), tl.cdiv(KD * KH * KW, BLOCK_T)
-    program = tl.program_id(0).to(INDEX)
-    slab = program // (blocks_o * blocks_t)
-    o = (program // blocks_t % blocks_o * BLOCK_C + tl.arange(0, BLOCK_C))[None, None, :]
-    tap = (program % blocks_t * BLOCK_T + tl.arange(0, BLOCK_T))[None, :, None]
-    kz, ky, kx, c = tap // (KH * KW), tap // KW % KH, tap % KW, o // MULTIPLIER
-    acc = tl.zeros((BLOCK_P, BLOCK_T, BLOCK_C), ACC)
-    for begin in range(0, SLAB, BLOCK_P):
-        p = (slab * SLAB + begin + tl.arange(0, BLOCK_P))[:, None, None]
-        n, oz, oy, ox = p // (OD * OH * OW), p // (OH * OW) % OD, p // OW % OH, p % OW
-        z, y, x = oz * SZ - low_z + kz * DZ, oy * SY - low_y + ky * DY, ox * SX - low_x + kx * DX
-        own = (n < N) & (o < OC)
-        read = own & (tap < KD * KH * KW) & (z >= 0) & (z < D) & (y >= 0) & (y < H) & (x >= 0) & (x < W)
-        g = tl.load(grad + _number(n, o, oz, oy, ox, OC, OD, OH, OW, TOGETHER), own, 0.0).to(ACC)
-        acc += g * tl.load(input + _number(n, c, z, y, x, C, D, H, W, TOGETHER), read, 0.0).to(ACC)
-    place = (slab * (KD * KH * KW) + tap) * OC + o
-    whole = tl.sum(acc, 0, keep_dims=True)
-    tl.store(sums + place, whole, (tap < KD * KH * KW) & (o < OC))
+    OC, program = C * MULTIPLIER, tl.program_id(0).to(INDEX)
+    blocks_o, across, down = tl.cdiv(OC, BLOCK_C), tl.cdiv(KW, COLUMNS), tl.cdiv(KD * KH, LINES)
+    first_x, line = program % across * COLUMNS, program // across % down * LINES
+    o = program // (across * down) % blocks_o * BLOCK_C + tl.arange(0, BLOCK_C)
+    slab, c = program // (across * down * blocks_o), o // MULTIPLIER
+    slabs = tl.cdiv(tl.cdiv(OH * OW, BLOCK_P), tiles)
+    begin, plane = slab % slabs * tiles, slab // slabs * planes
+    deep, high, wide = tl.full((), D, tl.uint32), tl.full((), H, tl.uint32), tl.full((), W, tl.uint32)
+    if TOGETHER:
+        step_x, step_y = C, W * C
+    else:
+        step_x, step_y = 1, W
+    totals = (tl.zeros((BLOCK_P, BLOCK_C), ACC),) * (LINES * COLUMNS)
+    for tile in range(begin, begin + tiles):
+        p = tile * BLOCK_P + tl.arange(0, BLOCK_P)
+        own = (p < OH * OW)[:, None] & (o < OC)[None, :]
+        y, x = p // OW * SY - low_y, p % OW * SX - low_x + first_x * DX
+        if TOGETHER:
+            from_grad = (p * OC)[:, None] + o[None, :]
+            at = (y * step_y + x * C)[:, None] + c[None, :]
+        else:
+            from_grad = p[:, None] + (o * OD * OH * OW)[None, :]
+            at = (y * W + x)[:, None] + (c * D * H * W)[None, :]
+        for number in range(plane, tl.minimum(plane + planes, N * OD)):
+            n, oz = number // OD, number % OD
+            z = oz * SZ - low_z
+            if TOGETHER:
+                g = tl.load(grad + number * OH * OW * OC + from_grad, own, 0.0).to(ACC)
+                of_plane = input + n * D * H * step_y
+            else:
+                g = tl.load(grad + (n * OC * OD + oz) * OH * OW + from_grad, own, 0.0).to(ACC)
+                of_plane = input + n * C * D * H * step_y
+            added = totals[:0]
+            for i in tl.static_range(LINES):
+                dz, dy = (line + i) // KH * DZ, (line + i) % KH * DY
+                row = of_plane + ((z + dz) * H + dy) * step_y + at
+                there = own & (((z + dz).to(tl.uint32) < deep) & ((y + dy).to(tl.uint32) < high))[:, None]
+                for kx in tl.static_range(COLUMNS):
+                    read = there & ((x + kx * DX).to(tl.uint32) < wide)[:, None]
+                    value = tl.load(row + (kx * DX) * step_x, read, 0.0).to(ACC)
+                    added = added + (totals[i * COLUMNS + kx] + g * value,)
+            totals = added
+    for i in tl.static_range(LINES):
+        for kx in tl.static_range(COLUMNS):
+            own_tap = (line + i < KD * KH) & (first_x + kx < KW)
+            to = (slab * (KD * KH) + line + i) * KW + first_x + kx
+            tl.store(sums + to * OC + o, tl.sum(totals[i * COLUMNS + kx], 0), (o < OC) & own_tap)
