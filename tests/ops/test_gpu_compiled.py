@@ -1,138 +1,140 @@
-"""Every kernel is compiled to machine code for a GPU that need not be there: Triton's interpreter takes what it cannot.
+"""Every kernel is compiled to machine code for GPUs that need not be there, as a call on one compiles it."""
 
-Kernels are caught where they would be launched.
-"""
-
-import importlib
-from collections.abc import Callable
+import dataclasses
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from benchmarks.gpu import machine_code
+from benchmarks.gpu.cases import CASES, PLAIN, Case, Kind
+from benchmarks.gpu.pretended import Launch, pretended
 
-from striate.ops.local_contrast_norm.window import Rule
+from gpu import operators
+from gpu_interpreted import test_deformed
+from striate import ops
 
-HOPPER = GPUTarget("cuda", 90, 32)
-TYPES = {
-    torch.float32: "*fp32",
-    torch.float64: "*fp64",
-    torch.bfloat16: "*bf16",
-    torch.int32: "*i32",
-    torch.int64: "*i64",
-    torch.uint8: "*u8",
+OPS = Path(ops.__file__).parent
+# Calls that launch every kernel there is.
+CALLS = {
+    **{name: test_deformed.CASES[name] for name in ("plain", "depthwise", "aggregate")},
+    **{
+        name: operators.CASES[name]
+        for name in (
+            "depthwise: picture",
+            "depthwise: filters",
+            "depthwise: large",
+            "depthwise: large, dilated",
+            "unshared: picture",
+            "response: picture",
+            "response: within",
+            "contrast: whole",
+            "average: picture",
+            "maximum: picture",
+            "norm: picture",
+            "put back: picture",
+        )
+    },
 }
-LAUNCHERS = (
-    "conv.gpu",
-    "conv.rows",
-    "_unshared.gpu",
-    "_pooling.gpu",
-    "local_response_norm.gpu",
-    "local_contrast_norm.gpu",
+ALIKE = "depthwise: filters", "depthwise: large, dilated", "response: within"
+PRODUCTS = "plain", "unshared: picture", "depthwise: large"
+# Cases of the benchmark whose kernels are another's.
+LIKE_OTHERS = (
+    "deform_conv2d v2 3×3, 8×64×112²",
+    "local_conv2d 3×3, 1×32×28²",
+    "depthwise 7×7 by the kernels, 32×96×56²",
+)
+# Bytes a thread that find no place in registers, at most. A few words find one with another version of the compiler;
+# the gradients of volumes keep products for eight corners.
+FEW, MORE = (
+    16,
+    {
+        ("deform_conv3d 3×3×3, 2×32×8×28²", torch.bfloat16): 432,
+        ("max_pool3d of 3, stride 2, 4×64×16×56²", torch.float32): 24,
+    },
 )
 
 
-class Compiler:
-    """Compiles a kernel for the arguments that it would be launched with, once for each of their types."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-
-    def __call__(
-        self, kernel: Any, grid: Callable[[dict[str, Any]], tuple[int, ...]], like: Tensor, **given: Any
-    ) -> None:
-        signature, constants = {}, {}
-        for number, parameter in enumerate(kernel.params):
-            value = given[parameter.name]
-            if parameter.is_constexpr or value is None or (type(value) is int and value == 1):
-                signature[parameter.name], constants[(number,)] = "constexpr", value
-            else:
-                signature[parameter.name] = TYPES[value.dtype] if isinstance(value, Tensor) else "i32"
-        assert grid(given)[0] > 0
-        key = f"{kernel.fn.__name__} {signature} {constants}"
-        if key not in self.sizes:
-            source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-            self.sizes[key] = len(triton.compile(source, target=HOPPER).asm["cubin"])
+@pytest.fixture(scope="module", autouse=True)
+def _fresh() -> Iterator[None]:
+    with machine_code.fresh():
+        yield
 
 
-@pytest.fixture
-def compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Compiler:
-    monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
-    caught = Compiler()
-    for module in LAUNCHERS:
-        monkeypatch.setattr(importlib.import_module(f"striate.ops.{module}"), "launched", caught)
-    return caught
+def kernels() -> set[str]:
+    """The kernels that are in the source."""
+    return {name for file in OPS.rglob("*.py") for name in re.findall(r"^def (_\w+_kernel)\(", file.read_text(), re.M)}
 
 
-def room(name: str) -> Any:
-    return importlib.import_module(f"striate.ops.{name}.gpu")
+def compiled(name: str, dtype: torch.dtype, architecture: int) -> list[Launch]:
+    """What both passes of a call launch."""
+    call, _, tensors = CALLS[name]()
+    own = [tensor.to(dtype).requires_grad_() for tensor in tensors]
+    with machine_code.gpu_rooms(), pretended(architecture) as found:
+        output = call(*own)
+        torch.autograd.grad(output, own, torch.ones_like(output))
+    return found
 
 
-def depthwise(maps: Tensor) -> None:
-    for taps, stride in ((3, 2), (7, 1)):
-        weight, at = maps.new_zeros(8, 1, taps, taps), ([stride] * 2, [1, 1], [1, 1], [1, 1])
-        output = room("conv").forward(maps, weight, None, *at)
-        room("conv").backward(output, maps, weight, *at, [True, True])
+def first_tilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kernel in operators.tuned_kernels():
+        monkeypatch.setattr(kernel, "_measured", None)
 
 
-def unshared(maps: Tensor) -> None:
-    weight, at = maps.new_zeros(14, 14, 4, 8, 3, 3), ([1, 1], [0, 0], [1, 1])
-    output = room("local_conv").forward(maps, weight, maps.new_zeros(4), *at)
-    room("local_conv").backward(output, maps, weight, *at, [True, True])
+def test_every_kernel_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    first_tilings(monkeypatch)
+    found = [launch for name in CALLS for launch in compiled(name, torch.bfloat16, 90)]
+    assert {launch.kernel for launch in found} == kernels()
+    assert all(launch.code for launch in found)
 
 
-def response_norm(maps: Tensor) -> None:
-    for beta in (0.5, 0.75, 1.0, 1.3):
-        settings = 2, 2, 1e-4, beta, 1.0, beta == 0.5
-        room("local_response_norm").backward(room("local_response_norm").forward(maps, *settings), maps, *settings)
+# Those in float32 are compiled below.
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ALIKE])
+def test_compiles_in_float64(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_tilings(monkeypatch)
+    found = compiled(name, torch.float64, 90)
+    assert {launch.kernel for launch in found} <= kernels()
+    assert len(found) >= 2 and all(launch.code for launch in found)
 
 
-def contrast_norm(maps: Tensor) -> None:
-    rule = Rule([7, 7], [1.7, 1.7], True, True, False, True, None)
-    room("local_contrast_norm").backward(room("local_contrast_norm").forward(maps, rule), maps, rule)
-
-
-def pooling(maps: Tensor) -> None:
-    at, sizes, last = ([3, 3], [2, 2], [1, 1], [1, 1]), [16, 16], not maps.is_contiguous()
-    averages = room("avg_pool").forward(maps, *at, [8, 8], [0, 0, 16, 16], 0, last)
-    room("avg_pool").backward(averages, sizes, *at, [0, 0, 16, 16], 5, last)
-    maxima, _ = room("max_pool").forward(maps, *at, [8, 8], last, torch.uint8)
-    room("max_pool").backward(maxima, maxima.to(torch.uint8), sizes, *at, last)
-    indices = torch.zeros(maxima.shape, dtype=torch.int64)
-    room("max_unpool").backward(room("max_unpool").forward(maxima, indices, sizes, last), indices, last)
-    if maps.dtype == torch.float32:
-        for power in (2.0, 3.3):
-            norms = room("lp_pool").forward(maps, power, *at, [8, 8])
-            room("lp_pool").backward(norms, maps, norms, power, *at)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
-    ("run", "kernels"), [(depthwise, 5), (unshared, 3), (response_norm, 3), (contrast_norm, 5), (pooling, 7)]
+    ("dtype", "architecture"),
+    [(torch.float16, 90), (torch.bfloat16, 100), (torch.bfloat16, 80), (torch.float16, 75), (torch.bfloat16, 75)],
+    ids=str,
 )
-def test_compiles(run: Callable[[Tensor], None], kernels: int, dtype: torch.dtype, compiler: Compiler) -> None:
-    maps = torch.zeros(2, 8, 16, 16, dtype=dtype)
-    run(maps.contiguous(memory_format=torch.channels_last) if dtype == torch.bfloat16 else maps)
-    assert len({key.partition(" ")[0] for key in compiler.sizes}) == kernels + 2 * (
-        run is pooling and dtype == torch.float32
-    )
-    assert all(compiler.sizes.values())
+def test_products_compile_for_other_gpus(
+    dtype: torch.dtype, architecture: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_tilings(monkeypatch)
+    for name in PRODUCTS:
+        found = [launch for launch in compiled(name, dtype, architecture) if multiplies(launch)]
+        assert len(found) >= 2
+        # Triton leaves the tensor cores of older ones alone, and yet computes in bfloat16 there.
+        units = [machine_code.product(launch) for launch in found[:1]]
+        assert all(units) == (architecture >= 80)
 
 
-def test_a_kernel_that_reads_a_global_is_refused(compiler: Compiler) -> None:
-    from striate.ops._triton import jit
+def multiplies(launch: Launch) -> bool:
+    """Whether a kernel is one that multiplies matrices."""
+    return "PRECISION" in launch.tiling and bool(launch.tiling.get("PRODUCT", True))
 
-    @jit
-    def reads(output: Any) -> None:
-        pass
 
-    # Triton reads annotations, too, which its interpreter never looks at.
-    with pytest.raises(triton.CompilationError, match="Cannot access global variable Any"):
-        compiler(reads, lambda _: (1,), torch.zeros(1), output=torch.zeros(1))
+@pytest.mark.parametrize("kind", PLAIN, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.name not in LIKE_OTHERS], ids=str)
+def test_code_at_the_sizes_of_the_benchmark(case: Case, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind.dtype == torch.float32:
+        # `python -m benchmarks.gpu --code` tells of the others.
+        first_tilings(monkeypatch)
+    # The small sizes make the same code.
+    found = machine_code.launches(dataclasses.replace(case, sizes=case.small), kind)
+    most = MORE.get((case.name, kind.dtype), FEW)
+    assert found
+    for launch in found:
+        assert launch.usage["STACK"] <= most, f"{launch.kernel} with {launch.tiling}"
+    for launch in {launch.kernel: launch for launch in reversed(found) if multiplies(launch)}.values():
+        assert bool(machine_code.product(launch)) == (kind.dtype == torch.bfloat16), launch.kernel
+        assert launch.kernel != "_deform_forward_kernel" or machine_code.widest(launch) == 16
