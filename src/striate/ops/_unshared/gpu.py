@@ -4,6 +4,7 @@ What a tap reads, it reads for all images at once: these lie side by side. Each 
 program, in an order that depends on sizes alone.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ from striate.ops._triton import (
 _ROWS, _IMAGES, _TERMS = 64, 128, 32
 _OUTER_COLUMNS, _OUTER_TERMS = 64, 16
 _WARP = 1024
-# Numbers of a tile that is transposed, and of a result from which it is not written image by image.
+# Numbers of a tile that is transposed, and of maps from which this is done tile by tile.
 _TILE, _LARGE = 4096, 1 << 20
 
 
@@ -53,11 +54,12 @@ class Beside:
 def beside(maps: Tensor) -> Beside:
     """Lay maps so; what lay side by side before comes next."""
     images, channels, *sizes = maps.shape
-    layout, places = memory_format(maps), math.prod(sizes)
-    last = layout != torch.contiguous_format
-    values = maps.contiguous(memory_format=layout)
+    places, last = math.prod(sizes), memory_format(maps) != torch.contiguous_format
+    values = (maps.movedim(1, -1) if last else maps).reshape(images, channels * places)
     if images > 1:
-        values = _swap(values, torch.empty_like(values), 1, images, channels * places)
+        # What is small waits for its launch, and PyTorch's is the quicker one.
+        small = values.numel() < _LARGE
+        values = values.t().contiguous() if small else _swap(values, torch.empty_like(values), 1, *values.shape)
     return Beside(values, images, *((images, channels * images) if last else (places * images, images)))
 
 
@@ -80,7 +82,8 @@ class Layer:
         spots, (out, into), kernel = weight.shape[:axes], weight.shape[axes : axes + 2], weight.shape[axes + 2 :]
         self.weight, self.groups, self.places = weight.contiguous(), channels // into, math.prod(sizes)
         self.spots, self.out, self.into, self.taps = math.prod(spots), out // self.groups, into, math.prod(kernel)
-        self.settings: dict[str, Any] = {
+        self.settings = {
+            **_windows(tuple(sizes), spots, kernel, tuple(stride), tuple(low), tuple(dilation)),
             "G": self.groups,
             "OC": self.out,
             "C": self.into,
@@ -88,15 +91,6 @@ class Layer:
             "PRODUCT": product_type(weight.dtype),
             "PRECISION": product_precision(),
         }
-        for names, numbers in (
-            ("D H W", three(sizes, 1)),
-            ("OD OH OW", three(spots, 1)),
-            ("KD KH KW", three(kernel, 1)),
-            ("SZ SY SX", three(stride, 1)),
-            ("low_z low_y low_x", three(low, 0)),
-            ("DZ DY DX", three(dilation, 1)),
-        ):
-            self.settings.update(zip(names.split(), numbers, strict=True))
 
     def gather(self, plane: Beside, bias: Tensor | None, result: Tensor) -> None:
         """result[n, o, p] = bias[p, o] + sum over c and k of weight[p, o, c, k] * plane[n, c, p * s + k * d - low]."""
@@ -144,7 +138,7 @@ class Layer:
         }
         steps = {"source_c": source.channel, "source_p": source.place, "step_n": step_n, "step_c": step_c}
         bias_step = 0 if bias is None or bias.ndim == 1 else bias.shape[-1]
-        blocks = {"BLOCK_N": _tile(images, _IMAGES), "BLOCK_R": _TERMS}
+        blocks = {"BLOCK_N": _tile(images, min(_IMAGES, 512 // result.element_size())), "BLOCK_R": _TERMS}
         more = {"N": images, "step_p": step_p, "bias_step": bias_step}
         self._launch(kernel, matrices, rows, images, blocks, tensors, **steps, **more)
         if not apart:
@@ -166,6 +160,16 @@ class Layer:
         settings = {**self.settings, **blocks, "BLOCK_M": tile_m, **more, "INDEX": index_type(*tensors.values())}
         warps = max(1, min(4, tile_m * tile_n // _WARP))
         launched(kernel, lambda _: (programs,), self.weight, **tensors, **settings, num_warps=warps)
+
+
+@functools.lru_cache(1024)
+def _windows(*lists: tuple[int, ...]) -> dict[str, int]:
+    """What the kernels ask of windows: plane, spots, kernel, stride, low and dilation."""
+    names = ("D H W", "OD OH OW", "KD KH KW", "SZ SY SX", "low_z low_y low_x", "DZ DY DX")
+    found: dict[str, int] = {}
+    for three_names, numbers, missing in zip(names, lists, (1, 1, 1, 1, 0, 1), strict=True):
+        found.update(zip(three_names.split(), three(numbers, missing), strict=True))
+    return found
 
 
 def _tile(size: int, most: int) -> int:
