@@ -18,6 +18,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
+# Bytes of shared memory that a block may have, by architecture.
+_SHARED = {75: 65536, 80: 166912, 90: 232448, 100: 232448}
 _INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?\s*([A-Z][A-Z0-9_.]+)")
 
 
@@ -65,7 +67,7 @@ class _Tools:
         self._launches = launches
 
     def get_device_properties(self, device: int) -> dict[str, int]:
-        return {"max_shared_mem": 232448 if device == 90 else 101376, "multiprocessor_count": 100, "warpSize": 32}
+        return {"max_shared_mem": _SHARED.get(device, 101376), "multiprocessor_count": 100, "warpSize": 32}
 
     def load_binary(self, name: str, code: bytes, shared: int, device: int) -> tuple[Any, ...]:
         return None, (name, code, shared), 0, 0, 1024

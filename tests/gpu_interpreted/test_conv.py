@@ -20,6 +20,7 @@ CASES = {
     "padding": ((1, 1, 2, 3), 1, (2, 2), [1, 1], [4, 3], [3, 4], [1, 1]),
     "cube": ((1, 3, 4, 5, 6), 3, (3, 2, 3), [1, 2, 1], [1, 1, 2], [1, 1, 0], [1, 1, 2]),
     "runs": ((1, 2, 14, 5), 2, (3, 2), [1, 1], [1, 0], [1, 1], [1, 1]),
+    "whole": ((2, 3, 2, 4), 3, (2, 4), [1, 1], [0, 0], [0, 0], [1, 1]),
     "large": ((2, 2, 9, 19), 2, (11, 7), [1, 1], [3, 4], [3, 2], [1, 1]),
     "large, series": ((2, 2, 70), 2, (51,), [1], [25], [20], [1]),
     "large, apart": ((1, 1, 7, 39), 2, (7, 11), [2, 2], [3, 5], [3, 4], [1, 1]),
@@ -84,7 +85,8 @@ def test_every_way_in_small_tiles(case: str, way: str, monkeypatch: pytest.Monke
 
 def check_case(case: str) -> None:
     shape, filters, kernel, *settings = CASES[case]
-    weight, bias = torch.randn(filters, 1, *kernel), torch.randn(filters)
+    # The numbers of the bias do not lie side by side.
+    weight, bias = torch.randn(filters, 1, *kernel), torch.randn(filters, 2)[:, 0]
     for layout in LAYOUTS[len(shape)]:
         check(torch.randn(shape).contiguous(memory_format=layout), weight, bias, settings)
 

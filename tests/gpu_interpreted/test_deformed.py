@@ -125,6 +125,13 @@ def test_outputs_and_gradients(case: str) -> None:
     check_same(call, definition, *tensors)
 
 
+@pytest.mark.parametrize("case", ["plain", "depthwise"])
+def test_a_bias_whose_numbers_do_not_lie_side_by_side(case: str) -> None:
+    call, definition, (input, offset, weight, bias, mask) = CASES[case]()
+    apart = torch.stack([bias, bias + 1], 1)[:, 0]
+    assert_close(call(input, offset, weight, apart, mask), definition(input, offset, weight, bias, mask))
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", ["no mask", "depthwise", "aggregate"])
 def test_dtypes(case: str, dtype: torch.dtype) -> None:

@@ -43,7 +43,10 @@ def forward(
         (n + a + b - d * (k - 1) - 1) // s + 1
         for n, k, s, a, b, d in zip(input.shape[2:], weight.shape[2:], stride, low, high, dilation, strict=True)
     ]
-    return _correlate(input.contiguous(memory_format=memory_format(input)), weight, bias, sizes, stride, low, dilation)
+    layout = memory_format(input)
+    maps = input.contiguous(memory_format=layout)
+    bias = None if bias is None else bias.contiguous()
+    return _correlate(maps, weight, bias, layout, sizes, stride, low, dilation)
 
 
 def backward(
@@ -65,10 +68,10 @@ def backward(
         # The gradient is a convolution with the taps in reverse.
         before = [d * (k - 1) - a for k, a, d in zip(kernel, low, dilation, strict=True)]
         flipped = weight.flip(*range(2, weight.ndim))
-        grad_input = _correlate(grads, flipped, None, sizes, stride, before, dilation)
+        grad_input = _correlate(grads, flipped, None, layout, sizes, stride, before, dilation)
     elif needs[0]:
         grad_input = torch.empty_like(maps)
-        at = _At(maps, grads, weight, stride, low, dilation)
+        at = _At(maps, grads, weight, layout, stride, low, dilation)
         tensors = {"grad": grads, "weight": at.taps, "result": grad_input}
         at.launch(_depthwise_backward_input_kernel, grad_input, **tensors)
     large = rows.suits(kernel, grads.shape[2:]) and (rows.rounded(maps.dtype) or math.prod(kernel) >= _FROM_EXACT)
@@ -76,7 +79,7 @@ def backward(
         sums = rows.products(maps, grads, kernel, stride, low, dilation)
         grad_weight = sums.to(weight.dtype).view(weight.shape)
     elif needs[1]:
-        sums = _At(maps, grads, weight, stride, low, dilation).sums(maps, grads)
+        sums = _At(maps, grads, weight, layout, stride, low, dilation).sums(maps, grads)
         grad_weight = sums.t().to(weight.dtype).reshape(weight.shape)
     return grad_input, grad_weight
 
@@ -85,22 +88,23 @@ def _correlate(
     maps: Tensor,
     weight: Tensor,
     bias: Tensor | None,
+    layout: torch.memory_format,
     sizes: Sequence[int],
     stride: list[int],
     low: list[int],
     dilation: list[int],
 ) -> Tensor:
-    """The convolution of maps that are dense in their memory format, which is that of the result."""
-    layout, kernel, settings = memory_format(maps), weight.shape[2:], (sizes, stride, low, dilation)
+    """The convolution of maps that are dense in a memory format, which is that of the result."""
+    kernel, settings = weight.shape[2:], (sizes, stride, low, dilation)
     small = planes.suits(kernel, stride, dilation)
     quick = rows.rounded(maps.dtype) and layout == torch.contiguous_format and sizes[-1] >= _WIDE
     if rows.suits(kernel, sizes) and (quick or not small):
         return rows.correlate(maps, weight, bias, *settings).contiguous(memory_format=layout)
     if small:
-        return planes.correlate(maps, weight, bias, *settings)
+        return planes.correlate(maps, weight, bias, layout, *settings)
     shape = (maps.shape[0], weight.shape[0], *sizes)
     result = torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=layout)
-    at = _At(maps, result, weight, stride, low, dilation)
+    at = _At(maps, result, weight, layout, stride, low, dilation)
     tensors = {"input": maps, "weight": at.taps, "bias": bias, "output": result}
     at.launch(_depthwise_forward_kernel, result, **tensors)
     return result
@@ -110,18 +114,26 @@ class _At:
     """What the kernels ask of input, output and weight.
 
     Args:
-        maps: the input `(N, C, *sizes)`, dense in its memory format.
+        maps: the input `(N, C, *sizes)`, dense in a memory format.
         outputs: the output or its gradient, in the same.
         weight: `(C * multiplier, 1, *kernel)`.
+        layout: that memory format.
         stride: one number an axis, as all that follow.
         low: padding before the input.
         dilation: places from one tap to the next.
     """
 
     def __init__(
-        self, maps: Tensor, outputs: Tensor, weight: Tensor, stride: list[int], low: list[int], dilation: list[int]
+        self,
+        maps: Tensor,
+        outputs: Tensor,
+        weight: Tensor,
+        layout: torch.memory_format,
+        stride: list[int],
+        low: list[int],
+        dilation: list[int],
     ) -> None:
-        self.together = memory_format(maps) != torch.contiguous_format
+        self.together = layout != torch.contiguous_format
         self.channels, self.kernel = weight.shape[0], three(weight.shape[2:], 1)
         flat = weight.flatten(1)
         # Of channels that lie together, the taps do so, too.

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from striate.ops._door import memory_format
 from striate.ops._triton import divided, index_type, jit, launched, number_type, tl
 
 # The most taps along the first axis, whose sums are in registers, and of the first and the last, whose code is written
@@ -32,22 +31,20 @@ def correlate(
     maps: Tensor,
     weight: Tensor,
     bias: Tensor | None,
+    layout: torch.memory_format,
     outputs: Sequence[int],
     stride: Sequence[int],
     low: Sequence[int],
     dilation: Sequence[int],
 ) -> Tensor:
-    """Depthwise convolution of `(N, C, *sizes)`, dense in its memory format, with `(C * multiplier, 1, *kernel)`."""
-    layout, (channels, _, *kernel) = memory_format(maps), weight.shape
-    shape = (maps.shape[0], channels, *outputs)
-    result = torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=layout)
+    """Depthwise convolution of `(N, C, *sizes)`, dense in a memory format, with `(C * multiplier, 1, *kernel)`."""
+    images, (channels, _, *kernel), together = maps.shape[0], weight.shape, layout != torch.contiguous_format
+    result = torch.empty((images, channels, *outputs), dtype=maps.dtype, device=maps.device, memory_format=layout)
     if not result.numel():
         return result
-    together = layout != torch.contiguous_format
     block_c = min(_CHANNELS, 1 << (channels - 1).bit_length()) if together else 1
     block_p = next(numbers for most, numbers in _TILES.items() if kernel[0] <= most) // block_c
-    columns = maps.shape[0] * math.prod(outputs[1:])
-    tiles = divided(columns, block_p) * divided(channels, block_c)
+    tiles = divided(images * math.prod(outputs[1:]), block_p) * divided(channels, block_c)
     # Shorter runs are more programs, and read the planes between two of them twice.
     runs = max(1, min(divided(_PROGRAMS, tiles), outputs[0] // (2 * kernel[0])))
     span = divided(outputs[0], runs)
@@ -55,9 +52,9 @@ def correlate(
     taps = weight.new_zeros(math.prod(kernel), divided(channels, block_c) * block_c, dtype=wide)
     taps[:, :channels] = weight.flatten(1).t()
     settings = {
-        "N": maps.shape[0],
+        "N": images,
         "C": maps.shape[1],
-        "taps_t": taps.stride(0),
+        "taps_t": taps.shape[1],
         "span": span,
         "MULTIPLIER": channels // maps.shape[1],
         "TOGETHER": together,
@@ -66,19 +63,18 @@ def correlate(
         "BLOCK_P": block_p,
         "BLOCK_C": block_c,
     }
-    for names, numbers in (
-        ("D H W", maps.shape[2:]),
-        ("OD OH OW", outputs),
-        ("KD KH KW", kernel),
-        ("SZ SY SX", stride),
-        ("low_z low_y low_x", low),
-        ("DZ DY DX", dilation),
+    for names, numbers, missing in (
+        ("D H W", maps.shape[2:], 1),
+        ("OD OH OW", outputs, 1),
+        ("KD KH KW", kernel, 1),
+        ("_ SY SX", stride, 1),
+        ("low_z low_y low_x", low, 0),
+        ("_ DY DX", dilation, 1),
     ):
-        # A picture has rows of planes that are one row high.
-        first, second, third = numbers if len(kernel) == 3 else (numbers[0], int(names[0] != "l"), numbers[1])
-        settings |= dict(zip(names.split(), (first, second, third), strict=True))
-    for name in ("SZ", "DZ"):
-        del settings[name]
+        # The rows of a picture are planes that are one row high.
+        own = [*numbers] if len(kernel) == 3 else [numbers[0], missing, numbers[1]]
+        settings.update(zip(names.split(), own, strict=True))
+    del settings["_"]
     programs = tiles * divided(outputs[0], span)
     tensors = {"input": maps, "taps": taps, "bias": bias, "output": result}
     launched(_depthwise_planes_kernel, lambda _: (programs,), maps, **tensors, **settings, num_warps=1)

@@ -102,7 +102,7 @@ def products(
         "pieces": pieces,
         "KW": kernel[-1],
         "DX": dilation[-1],
-        "TAPS": _rounded(kernel[-1]),
+        "TAPS": min(_rounded(kernel[-1]), _BLOCK_K),
         "MOST_Y": _rounded(settings["OH"]),
         "INDEX": index_type(maps, grads, sums),
         "BLOCK_X": _BLOCK_X,
@@ -266,8 +266,9 @@ def _depthwise_products_kernel(
             g = tl.load(grad + (to[:, None] + ox[None, :]), own[:, None] & (ox < wide_o)[None, :], 0.0)
             acc = tl.dot(values.to(VALUE), g.to(VALUE), acc, input_precision=PRECISION, out_dtype=ACC)
     # The sums of a tap lie on a diagonal.
-    kx = tl.arange(0, TAPS)
-    at = (kx * DX)[:, None] + (across * SX)[None, :] + shift - piece
-    found = (at >= 0) & (at < BLOCK_K)
-    total = tl.sum(tl.where(found, tl.gather(acc, tl.where(found, at, 0).to(tl.int32), 0), 0.0), 1)
-    tl.store(sums + ((part * OC + o) * (KD * KH) + line) * KW + kx, total, kx < KW)
+    for first in range(0, KW, TAPS):
+        kx = first + tl.arange(0, TAPS)
+        at = (kx * DX)[:, None] + (across * SX)[None, :] + shift - piece
+        found = (at >= 0) & (at < BLOCK_K)
+        total = tl.sum(tl.where(found, tl.gather(acc, tl.where(found, at, 0).to(tl.int32), 0), 0.0), 1)
+        tl.store(sums + ((part * OC + o) * (KD * KH) + line) * KW + kx, total, kx < KW)

@@ -31,6 +31,7 @@ def forward(
 ) -> Tensor:
     """Deformable convolution of `(N, C, *sizes)` with `(out, C / groups, *kernel)`, in the input's memory format."""
     samples = Samples(input, offset, mask, Window(list(weight.shape[2:]), stride, low, dilation))
+    bias = None if bias is None else bias.contiguous()
     result = empty_maps(input, input.shape[0], weight.shape[0], *offset.shape[2:])
     if weight.shape[1] == 1:
         add_up(samples, _filters(weight, samples), bias, result)
